@@ -1,0 +1,145 @@
+"""aiida-pcm audit"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aiida_pcm.cli.params import Command, ProcessFailedError, Shown, load_profile
+from aiida_pcm.science.conventions import QUANTITIES, PcmError
+
+
+class Rate(click.ParamType):
+    """A share between 0 and 1, kept exactly: 20%, 0.2 and 1/5 are the same."""
+
+    name = 'rate'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Read the text as it is written, without going through a binary number."""
+        text = str(value).strip()
+        try:
+            rate = Fraction(text.removesuffix('%').strip()) / (100 if text.endswith('%') else 1)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f'{text!r} is no share; write 20%, 0.2 or 1/5.', param, ctx)
+        if not 0 < rate < 1:
+            self.fail(f'{text} is not between 0 and 1; write 20%, 0.2 or 1/5.', param, ctx)
+        return rate
+
+
+def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise click.BadParameter(f'{value} is no tolerance; give a positive number.', ctx, param)
+    return value
+
+
+@click.command(cls=Command)
+@click.argument('model')
+@click.argument('dataset')
+@click.option('--property', 'quantity', type=click.Choice(QUANTITIES), default='force', show_default=True)
+@click.option(
+    '--tolerance', type=float, callback=_positive, help='Error that is still no failure; force: eV/A, default 0.15.'
+)
+@click.option('--failure-rate', type=Rate(), default='20%', show_default=True, help='Rate to certify: 20%, 0.2 or 1/5.')
+@click.option('--protocol', metavar='NAME', help='fast, balanced or stringent.')
+@click.option('--submit', is_flag=True, help='Give it to the daemon and return, instead of waiting here.')
+@click.option(
+    '-o',
+    '--output',
+    type=click.Path(file_okay=False, path_type=Path),
+    default='audit',
+    show_default=True,
+    help='Folder for the certificate and the report.',
+)
+@click.pass_context
+def audit(
+    ctx: click.Context,
+    model: str,
+    dataset: str,
+    quantity: str,
+    tolerance: float | None,
+    failure_rate: Fraction,
+    protocol: str | None,
+    submit: bool,
+    output: Path,
+) -> Shown:
+    """Audit MODEL on DATASET: falsify, bound, check against Quantum ESPRESSO, prove in Lean.
+
+    MODEL and DATASET are a pk, uuid, uuid prefix or label. The model chgnet-0.3.0 is made where it is missing, and
+    the data set `reference` is the one that comes with the package.
+    """
+    profile = load_profile(ctx)
+    from aiida.engine import run_get_node
+
+    from aiida_pcm.setup.codes import audit_codes
+    from aiida_pcm.setup.models import find_or_make_model
+    from aiida_pcm.setup.reference import find_dataset
+    from aiida_pcm.workchains.audit import AuditWorkChain
+
+    codes = audit_codes()
+    builder = AuditWorkChain.get_builder_from_protocol(
+        codes=codes,
+        model=find_or_make_model(model, codes['model']),
+        dataset=find_dataset(dataset),
+        property=quantity,
+        tolerance=tolerance,
+        failure_rate=str(failure_rate),
+        protocol=protocol,
+    )
+    if submit:
+        return _submit(builder, profile)
+    results, node = run_get_node(builder)
+    if not node.is_finished_ok:
+        raise ProcessFailedError(
+            f'The audit {node.pk} failed with exit status {node.exit_status}: {node.exit_message}',
+            f'See what it reported: verdi -p {profile} process report {node.pk}',
+        )
+    return _result(results['certificate'], output)
+
+
+def _submit(builder: Any, profile: str) -> Shown:
+    """Give the audit to a daemon, which is started where none runs, and say how to stop it."""
+    import shutil
+
+    from aiida.engine import submit
+    from aiida.engine.daemon.client import get_daemon_client
+
+    if shutil.which('verdi') is None:
+        raise PcmError('The daemon needs verdi on the PATH.', 'Activate the environment: . .venv/bin/activate-pcm')
+    client = get_daemon_client()
+    if not client.is_daemon_running:
+        client.start_daemon(1)
+    node = submit(builder)
+    follow, stop = f'verdi -p {profile} process status {node.pk}', f'verdi -p {profile} daemon stop'
+
+    def view() -> None:
+        click.echo(f'Submitted as {node.pk} ({node.uuid}).\nSee how far it is: {follow}\nStop the daemon: {stop}')
+
+    return Shown({'pk': node.pk, 'uuid': node.uuid, 'follow': follow, 'stop': stop}, view)
+
+
+def _result(certificate: Any, output: Path) -> Shown:
+    """Write certificate and report, and say where they are."""
+    from aiida_pcm import report
+    from aiida_pcm.data.certificate import FILENAME
+
+    document = certificate.summary()
+    output.mkdir(parents=True, exist_ok=True)
+    name = certificate.uuid[:8]
+    paths = {'certificate': output / f'certificate-{name}.json', 'report': output / f'report-{name}.html'}
+    paths['certificate'].write_bytes(certificate.base.repository.get_object_content(FILENAME, mode='rb'))
+    report.write(certificate, paths['report'])
+    return Shown({**document, 'paths': paths}, lambda: _view(document, paths))
+
+
+def _view(document: dict[str, Any], paths: dict[str, Path]) -> None:
+    from aiida_pcm.cli.certificate import headline
+
+    for line in headline(document):
+        click.echo(line)
+    click.echo(f'Certificate: {paths["certificate"]}')
+    click.echo(f'Report:      {paths["report"]}')
+    click.echo(f'Check it without AiiDA: python -m aiida_pcm.verify {paths["certificate"]}')

@@ -1,0 +1,301 @@
+"""The declared recipe from which generated materials are drawn: prototype x composition x strain x rattle.
+
+A draw is decided by hashes of (recipe, seed, number of the draw) alone, so a set of n materials is the beginning of every
+larger one, and nobody can prefer a draw. Prototypes are drawn uniformly, then compositions uniformly within a prototype;
+a compound that was drawn before is skipped: one row per compound.
+
+Starting volumes are guesses on purpose independent of any potential: Shannon radii (R. D. Shannon, Acta Cryst. A32, 751
+(1976), through pymatgen) for ionic prototypes, covalent radii (Cordero et al., Dalton Trans. 2832 (2008), through ase)
+for tetrahedral ones, volumes of the elements for intermetallics. The structures are strained all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.data import atomic_numbers, covalent_radii, reference_states
+from numpy.typing import NDArray
+from pymatgen.core import Composition, Species
+
+from aiida_pcm.science.conventions import PcmError, why_not_plain_pbe
+from aiida_pcm.science.materials import SEEN, MaterialSet
+
+CATIONS = {
+    1: 'Li Na K Rb Cs Cu Ag'.split(),
+    2: 'Be Mg Ca Sr Ba Zn Cd Hg Pb'.split(),
+    3: 'Al Ga In Sc Y La Bi'.split(),
+    4: 'Ti Zr Hf Si Ge Sn Pb'.split(),
+    5: 'Nb Ta'.split(),
+}
+ANIONS = {1: 'F Cl Br I'.split(), 2: 'O S Se Te'.split(), 3: 'N P As Sb'.split()}
+TETRAHEDRAL = {2: 'Be Mg Zn Cd Hg'.split(), 3: 'B Al Ga In'.split()}
+INTERSTITIAL_METALS = 'Sc Y La Ti Zr Hf V Nb Ta Mo W'.split()
+METALS = (
+    'Li Be Na Mg Al K Ca Sc Ti V Cu Zn Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd Cs Ba La Hf Ta W Re Os Ir Pt Au Tl Pb'
+).split()
+ELEMENTS = METALS + 'C Si Ge Sn'.split()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a generated set is drawn from; its hash names the population that a certificate is about.
+
+    :param strain: every component of the symmetric strain tensor is uniform in +-strain.
+    :param rattle: the standard deviation of the displacements (A) is uniform between these two, one a material.
+    :param shortest: no two atoms are nearer than this fraction of the sum of their covalent radii.
+    """
+
+    version: int = 1
+    strain: float = 0.04
+    rattle: tuple[float, float] = (0.02, 0.12)
+    shortest: float = 0.75
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the parameters and of every compound that can be drawn."""
+        content = {**asdict(self), 'compounds': {name: [list(c) for c in p.compositions] for name, p in PROTOTYPES.items()}}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Prototype:
+    """A crystal structure and the compositions that may take it."""
+
+    compositions: tuple[tuple[str, ...], ...]
+    build: Callable[[tuple[str, ...]], Atoms]
+
+
+def draw(recipe: Recipe, seed: int, n: int) -> MaterialSet:
+    """Draw n compounds, each strained and rattled, without references.
+
+    :return: ids ``<prototype>-<formula>``, groups the reduced formula, features ``rattle`` (A) and ``volume_strain``.
+    :raises PcmError: if n is not positive or more than the recipe holds.
+    """
+    if n < 1:
+        raise PcmError(f'{n} compounds cannot be drawn.', 'Ask for at least one.')
+    atoms, ids, groups, sigmas = [], [], [], []
+    for name, pristine, number in itertools.islice(_draws(recipe, seed), n):
+        distorted, sigma = _distort(pristine, recipe, _generator(recipe, seed, number, 'distortion'))
+        atoms.append(distorted)
+        groups.append(Composition(pristine.get_chemical_formula()).reduced_formula)
+        ids.append(f'{name}-{groups[-1]}')
+        sigmas.append(sigma)
+    if len(atoms) < n:
+        raise PcmError(f'The recipe holds {len(atoms)} compounds, {n} were asked for.', 'Ask for fewer.')
+    metadata = {
+        'label': f'generated-{n}',
+        'frame': 'GENERATED',
+        'pose': 'SINGLE_POINT',
+        'recipe_sha256': recipe.sha256,
+        'recipe': asdict(recipe) | {'rattle': list(recipe.rattle)},
+        'seed': seed,
+        'origin': 'drawn by aiida_pcm.science.recipe',
+    }
+    return MaterialSet.from_atoms(atoms, ids, groups, metadata, seen=[SEEN['not seen']] * n)
+
+
+def _draws(recipe: Recipe, seed: int) -> Iterator[tuple[str, Atoms, int]]:
+    """Prototype, undistorted cell and number of each accepted draw; ends when every compound has been drawn.
+
+    A cell that the strain alone could bring below the shortest distance is no member of the population.
+    """
+    names = sorted(PROTOTYPES)
+    compounds = {_compound(c) for p in PROTOTYPES.values() for c in p.compositions}
+    drawn: set[tuple[str, ...]] = set()
+    for number in itertools.count():
+        if len(drawn) == len(compounds):
+            return
+        name = names[_uniform_int(recipe, seed, number, 'prototype', len(names))]
+        compositions = PROTOTYPES[name].compositions
+        composition = compositions[_uniform_int(recipe, seed, number, 'composition', len(compositions))]
+        if _compound(composition) in drawn:
+            continue
+        drawn.add(_compound(composition))
+        pristine = PROTOTYPES[name].build(composition)
+        if shortest_ratio(pristine) * (1 - recipe.strain) >= recipe.shortest:
+            yield name, pristine, number
+
+
+def _compound(composition: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(composition))
+
+
+def _digest(recipe: Recipe, seed: int, number: int, purpose: str) -> int:
+    return int.from_bytes(hashlib.sha256(f'{recipe.sha256}|{seed}|{number}|{purpose}'.encode()).digest(), 'big')
+
+
+def _uniform_int(recipe: Recipe, seed: int, number: int, purpose: str, upper: int) -> int:
+    return _digest(recipe, seed, number, purpose) % upper
+
+
+def _generator(recipe: Recipe, seed: int, number: int, purpose: str) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(_digest(recipe, seed, number, purpose) % 2**128))
+
+
+def _distort(pristine: Atoms, recipe: Recipe, random: np.random.Generator) -> tuple[Atoms, float]:
+    """Strain, then rattle; the rattle is drawn again until no two atoms are too near."""
+    draw = random.uniform(-recipe.strain, recipe.strain, (3, 3))
+    strain = np.triu(draw) + np.triu(draw, 1).T
+    strained = pristine.copy()
+    strained.set_cell(pristine.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    sigma = float(random.uniform(*recipe.rattle))
+    for _ in range(1000):
+        rattled = strained.copy()
+        rattled.positions += random.normal(0.0, sigma, rattled.positions.shape)
+        if shortest_ratio(rattled) >= recipe.shortest:
+            return rattled, sigma
+    raise PcmError(f'{pristine.symbols} cannot be distorted without atoms too near.', 'Lower the strain or the rattle.')
+
+
+def shortest_ratio(atoms: Atoms) -> float:
+    """Smallest distance between two atoms (periodic images too) over the sum of their covalent radii."""
+    images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
+    shifts: NDArray[np.float64] = images @ atoms.cell.array
+    separation = atoms.positions[None, :, None] + shifts[None, None] - atoms.positions[:, None, None]
+    distance = np.linalg.norm(separation, axis=-1)
+    distance[distance < 1e-9] = np.inf
+    radii = covalent_radii[atoms.numbers]
+    return float((distance.min(axis=2) / (radii[:, None] + radii[None, :])).min())
+
+
+def _ionic_radius(symbol: str, charge: int, coordination: str) -> float:
+    species = Species(symbol, charge)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # pymatgen warns where only one spin state is tabulated, which is the one meant
+        try:
+            return float(species.get_shannon_radius(coordination))
+        except (KeyError, ValueError):
+            return float(species.ionic_radius or covalent_radii[atomic_numbers[symbol]])
+
+
+def _covalent(*symbols: str) -> float:
+    return float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in symbols))
+
+
+def _metallic_volume(symbol: str) -> float:
+    """Volume an atom of the element at its own equilibrium, A^3."""
+    atoms = bulk(symbol)
+    return float(atoms.get_volume() / len(atoms))
+
+
+def _binary_distance(cation: str, anion: str, coordination: str) -> float:
+    charge = next((z for z in CATIONS if cation in CATIONS[z] and _balances(z, anion)), None)
+    if charge is None:
+        return _covalent(cation, anion)
+    anion_charge = next(z for z in ANIONS if anion in ANIONS[z])
+    if anion_charge == 3:
+        return _covalent(cation, anion)
+    return _ionic_radius(cation, charge, coordination) + _ionic_radius(anion, -anion_charge, 'VI')
+
+
+def _balances(charge: int, anion: str) -> bool:
+    return any(anion in ANIONS[z] and charge in (z, 2 * z) or 2 * charge == z and anion in ANIONS[z] for z in ANIONS)
+
+
+def _rocksalt(c: tuple[str, ...]) -> Atoms:
+    return bulk(c[0] + c[1], 'rocksalt', a=2 * _binary_distance(c[0], c[1], 'VI'))
+
+
+def _caesium_chloride(c: tuple[str, ...]) -> Atoms:
+    return bulk(c[0] + c[1], 'cesiumchloride', a=2 / np.sqrt(3) * _binary_distance(c[0], c[1], 'VIII'))
+
+
+def _intermetallic(c: tuple[str, ...]) -> Atoms:
+    return bulk(c[0] + c[1], 'cesiumchloride', a=(_metallic_volume(c[0]) + _metallic_volume(c[1])) ** (1 / 3))
+
+
+def _zincblende(c: tuple[str, ...]) -> Atoms:
+    return bulk(c[0] + c[1], 'zincblende', a=4 / np.sqrt(3) * _covalent(*c))
+
+
+def _wurtzite(c: tuple[str, ...]) -> Atoms:
+    a = np.sqrt(8 / 3) * _covalent(*c)
+    return bulk(c[0] + c[1], 'wurtzite', a=a, c=np.sqrt(8 / 3) * a)
+
+
+def _fluorite(c: tuple[str, ...]) -> Atoms:
+    return bulk(f'{c[0]}{c[1]}2', 'fluorite', a=4 / np.sqrt(3) * _binary_distance(c[0], c[1], 'VIII'))
+
+
+def _antifluorite(c: tuple[str, ...]) -> Atoms:
+    return bulk(f'{c[1]}{c[0]}2', 'fluorite', a=4 / np.sqrt(3) * _binary_distance(c[0], c[1], 'IV'))
+
+
+def _rutile(c: tuple[str, ...]) -> Atoms:
+    d = _binary_distance(c[0], c[1], 'VI')
+    u, ratio = 0.305, 0.64
+    a = d / (np.sqrt(2) * u)
+    scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (u, u, 0), (1 - u, 1 - u, 0), (0.5 + u, 0.5 - u, 0.5), (0.5 - u, 0.5 + u, 0.5)]
+    return Atoms([c[0]] * 2 + [c[1]] * 4, scaled_positions=scaled, cell=[a, a, ratio * a], pbc=True)
+
+
+def _perovskite(c: tuple[str, ...]) -> Atoms:
+    charge = next(z for z in (2, 4, 5, 3) if c[1] in CATIONS[z] and _perovskite_balance(c, z))
+    anion_charge = next(z for z in ANIONS if c[2] in ANIONS[z])
+    a_charge = 3 * anion_charge - charge
+    anion = _ionic_radius(c[2], -anion_charge, 'VI')
+    a = max(
+        2 * (_ionic_radius(c[1], charge, 'VI') + anion), np.sqrt(2) * (_ionic_radius(c[0], a_charge, 'XII') + anion)
+    )
+    scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    return Atoms([c[0], c[1]] + [c[2]] * 3, scaled_positions=scaled, cell=[a, a, a], pbc=True)
+
+
+def _perovskite_balance(c: tuple[str, ...], b_charge: int) -> bool:
+    return any(c[0] in CATIONS[a] and c[2] in ANIONS[x] and a + b_charge == 3 * x for a in CATIONS for x in ANIONS)
+
+
+def _element(c: tuple[str, ...]) -> Atoms:
+    lattice = reference_states[atomic_numbers[c[0]]]['symmetry']
+    return bulk(c[0], cubic=True) if lattice in ('bcc', 'fcc', 'diamond') else bulk(c[0])
+
+
+def _binaries(cations: dict[int, list[str]], ratio: tuple[int, int]) -> list[tuple[str, str]]:
+    """Charge-balanced pairs: ratio[0] cations to ratio[1] anions."""
+    return [
+        (cation, anion)
+        for z in cations
+        for x in ANIONS
+        if z * ratio[0] == x * ratio[1]
+        for cation in cations[z]
+        for anion in ANIONS[x]
+    ]
+
+
+def _perovskites() -> list[tuple[str, str, str]]:
+    sites = [(1, 2, 1), (1, 5, 2), (2, 4, 2), (3, 3, 2)]
+    large = {1: 'Na K Rb Cs'.split(), 2: 'Ca Sr Ba Pb'.split(), 3: 'Y La Bi'.split()}
+    return [(a, b, x) for p, q, r in sites for a in large[p] for b in CATIONS[q] for x in ANIONS[r] if a != b]
+
+
+def _legal(candidates: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(sorted({c for c in candidates if why_not_plain_pbe(c) is None}))
+
+
+def _prototypes() -> dict[str, Prototype]:
+    interstitial = [(metal, light) for metal in INTERSTITIAL_METALS for light in ('C', 'N')]
+    compounds: dict[str, tuple[list[Any], Callable[[tuple[str, ...]], Atoms]]] = {
+        'rocksalt': (_binaries(CATIONS, (1, 1)) + interstitial, _rocksalt),
+        'caesium-chloride': (_binaries({z: CATIONS[z] for z in (1, 2)}, (1, 1)), _caesium_chloride),
+        'intermetallic-B2': (list(itertools.combinations(METALS, 2)), _intermetallic),
+        'zincblende': (_binaries(TETRAHEDRAL, (1, 1)) + [('Si', 'C'), ('Cu', 'Cl'), ('Cu', 'Br'), ('Cu', 'I')], _zincblende),
+        'wurtzite': (_binaries(TETRAHEDRAL, (1, 1)) + [('Si', 'C'), ('Ag', 'I')], _wurtzite),
+        'fluorite': (_binaries(CATIONS, (1, 2)), _fluorite),
+        'antifluorite': (_binaries({1: CATIONS[1]}, (2, 1)), _antifluorite),
+        'rutile': (_binaries(CATIONS, (1, 2)), _rutile),
+        'perovskite': (_perovskites(), _perovskite),
+        'element': ([(symbol,) for symbol in ELEMENTS], _element),
+    }
+    return {name: Prototype(_legal(candidates), build) for name, (candidates, build) in compounds.items()}
+
+
+PROTOTYPES = _prototypes()

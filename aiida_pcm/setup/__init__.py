@@ -1,0 +1,1 @@
+"""Makes what is missing on a machine (profile, computer, codes, pseudopotentials, reference) and says what is there."""

@@ -1,0 +1,130 @@
+"""The AiiDA profile and the computer on which everything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.setup.steps import Step
+
+if TYPE_CHECKING:
+    from aiida.manage.configuration.config import Config
+    from aiida.orm import Computer
+
+PROFILE = 'pcm'
+COMPUTER = 'localhost'
+STORAGE = 'core.sqlite_dos'
+BROKER = 'core.zeromq'
+OPTIONS = {
+    'runner.poll.interval': 1,
+    'caching.enabled_for': ['aiida.calculations:pcm.*', 'aiida.calculations:quantumespresso.pw'],
+}
+
+
+def choose(name: str | None, config: Config) -> str:
+    """The profile to work in: the one named, otherwise ``pcm``, otherwise AiiDA's default.
+
+    :raises PcmError: where it does not exist.
+    """
+    names = config.profile_names
+    chosen = name or (PROFILE if PROFILE in names else config.default_profile_name)
+    if chosen is None:
+        raise PcmError(f'There is no AiiDA profile in {config.dirpath}.', 'Make one: aiida-pcm setup')
+    if chosen not in names:
+        known = ', '.join(sorted(names)) or 'none'
+        raise PcmError(f'There is no profile {chosen} (known: {known}).', f'Make it: aiida-pcm -p {chosen} setup')
+    return chosen
+
+
+def load(name: str | None = None) -> str:
+    """Load the profile of `choose` and return its name; makes no file where AiiDA was never used.
+
+    :raises PcmError: where there is none, or its storage cannot be used.
+    """
+    from aiida.common.exceptions import AiidaException, MissingConfigurationError
+    from aiida.manage.configuration import get_config, load_profile
+    from aiida.manage.manager import get_manager
+
+    try:
+        chosen = choose(name, get_config())
+        load_profile(chosen, allow_switch=True)
+        get_manager().get_profile_storage()
+    except MissingConfigurationError as error:
+        raise PcmError('AiiDA has no profile here yet.', 'Make one: aiida-pcm setup') from error
+    except AiidaException as error:
+        raise PcmError(f'The AiiDA profile cannot be used: {error}', 'See what AiiDA says: verdi status') from error
+    return chosen
+
+
+def get_or_create_profile(name: str = PROFILE) -> Step:
+    """Make and load a profile with embedded storage and broker; a profile that exists is loaded and left as it is.
+
+    Follows ``verdi presto --use-zeromq`` of aiida-core 2.9, but becomes the default only where there is none.
+    Caching is switched on for this package's calculations and pw.x, in the profile made here only.
+    """
+    from aiida.manage.configuration import create_profile, get_config, load_profile
+    from aiida.plugins import BrokerFactory
+
+    config: Any = get_config(create=True)
+    if name in config.profile_names:
+        load(name)
+        return Step('profile', 'found', f'{name} in {config.dirpath}')
+    broker_config = BrokerFactory(BROKER).get_default_config()
+    create_profile(
+        config,
+        name=name,
+        email='aiida@localhost',
+        storage_backend=STORAGE,
+        storage_config={},
+        broker_backend=BROKER,
+        broker_config=broker_config,
+    )
+    for option, value in OPTIONS.items():
+        config.set_option(option, value, scope=name)
+    config.set_default_profile(name, overwrite=False)
+    config.store()
+    load_profile(name, allow_switch=True)
+    return Step('profile', 'made', f'{name} in {config.dirpath}')
+
+
+def get_or_create_computer(label: str = COMPUTER) -> Step:
+    """Make this machine a computer of the loaded profile: no scheduler, no waiting between polls, one process a job."""
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+
+    try:
+        computer = orm.load_computer(label)
+    except NotExistent:
+        computer = orm.Computer(
+            label=label,
+            hostname='localhost',
+            description='This machine, made by aiida-pcm setup',
+            transport_type='core.local',
+            scheduler_type='core.direct',
+            workdir=str(_scratch()),
+        ).store()
+        _configure(computer)
+        return Step('computer', 'made', f'{label}, work in {computer.get_workdir()}')
+    if computer.is_configured:
+        return Step('computer', 'found', f'{label}, work in {computer.get_workdir()}')
+    if computer.transport_type != 'core.local':
+        raise PcmError(
+            f'The computer {label} is not configured.',
+            f'Configure it: verdi computer configure {computer.transport_type} {label}',
+        )
+    _configure(computer)
+    return Step('computer', 'made', f'{label}, which was there but not configured')
+
+
+def _configure(computer: Computer) -> None:
+    computer.configure(safe_interval=0)
+    computer.set_minimum_job_poll_interval(0)
+    computer.set_default_mpiprocs_per_machine(1)
+
+
+def _scratch() -> Path:
+    from aiida.manage.configuration import get_config, get_profile
+
+    profile = get_profile()
+    return Path(get_config().dirpath) / 'scratch' / (profile.name if profile else PROFILE)

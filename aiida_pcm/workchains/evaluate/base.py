@@ -1,0 +1,208 @@
+"""Evaluate a data set of any size: slices, restarts from checkpoints, one result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ProcessBuilder, WorkChain, append_, if_, while_
+
+from aiida_pcm.calcfunctions.merge_evaluations import merge_evaluations
+from aiida_pcm.calcfunctions.slice_dataset import slice_dataset
+from aiida_pcm.calculations.evaluate import EvaluateCalculation
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.data.model import ModelData
+from aiida_pcm.science.evaluation import commonest_failure
+from aiida_pcm.workchains.protocol import load
+
+CODES = EvaluateCalculation.spec().exit_codes
+# The job ended before its time: its successor goes on from the checkpoints.
+RESTARTABLE = frozenset(
+    CODES[label].status for label in ('ERROR_INTERRUPTED', 'ERROR_OUTPUT_UNREADABLE', 'ERROR_SCHEDULER_OUT_OF_MEMORY')
+) | {CODES['ERROR_SCHEDULER_OUT_OF_WALLTIME'].status, CODES['ERROR_SCHEDULER_NODE_FAILURE'].status}
+# Structures without values are items with a status: the slice is done.
+WITH_RESULTS = frozenset(CODES[label].status for label in ('ERROR_PARTIAL', 'ERROR_NOTHING_EVALUATED'))
+
+
+def _at_least_one(value: Any, _: Any) -> str | None:
+    number = value.value if isinstance(value, orm.Int) else value
+    return None if number >= 1 else f'{number} is not possible.\nGive a whole number of at least 1.'
+
+
+def _fraction(value: orm.Float, _: Any) -> str | None:
+    return None if 0 <= value.value <= 1 else f'{value.value} is no fraction.\nGive a number between 0 and 1.'
+
+
+class EvaluateBaseWorkChain(WorkChain):
+    """One ``pcm.evaluate`` for each slice; a killed one is submitted again with its checkpoints.
+
+    Structures that fail are listed in the report, with indices in the whole data set, and do not stop the chain, unless
+    all of them fail or more than ``max_failed_fraction`` do.
+    """
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.expose_inputs(
+            EvaluateCalculation, namespace='evaluate', exclude=('model', 'dataset', 'runner', 'parent_folder')
+        )
+        spec.input('model', valid_type=ModelData, help='The potential.')
+        spec.input('dataset', valid_type=DatasetData, help='The structures.')
+        spec.input(
+            'slice_size',
+            valid_type=orm.Int,
+            default=lambda: orm.Int(5000),
+            validator=_at_least_one,
+            help='Largest number of structures in one job.',
+        )
+        spec.input(
+            'max_iterations', valid_type=int, non_db=True, default=5, validator=_at_least_one, help='Jobs per slice.'
+        )
+        spec.input(
+            'max_concurrent', valid_type=int, non_db=True, default=1, validator=_at_least_one, help='Jobs at a time.'
+        )
+        spec.input(
+            'max_failed_fraction',
+            valid_type=orm.Float,
+            default=lambda: orm.Float(1.0),
+            validator=_fraction,
+            help='Beyond this fraction of structures without values the chain stops; it always stops if all fail.',
+        )
+        spec.outline(
+            cls.slice,
+            while_(cls.some_are_left)(cls.run_some, cls.inspect_some),
+            if_(cls.is_sliced)(cls.merge).else_(cls.take),
+            cls.judge,
+        )
+        spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress of all structures.')
+        spec.output('report', valid_type=orm.Dict, help='Report over the whole data set.')
+        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='{job} failed: {reason}')
+        spec.exit_code(411, 'ERROR_TOO_MANY_RESTARTS', message='{job} was the last of {n} jobs for one slice: {reason}')
+        spec.exit_code(
+            510,
+            'ERROR_TOO_MANY_FAILED',
+            message='{failed} of {items} structures have no value. The commonest cause: {cause}',
+        )
+        spec.exit_code(
+            511,
+            'ERROR_NOTHING_EVALUATED',
+            message='None of {items} structures has a value. The commonest cause: {cause}',
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        model: ModelData,
+        dataset: DatasetData,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Builder with the inputs of a protocol; ``overrides`` come last, unknown keys are an error (PcmError)."""
+        inputs = load('evaluate', protocol, overrides)
+        builder = cls.get_builder()
+        builder.model = model
+        builder.dataset = dataset
+        builder.slice_size = orm.Int(inputs['slice_size'])
+        builder.max_iterations = inputs['max_iterations']
+        builder.max_concurrent = inputs['max_concurrent']
+        builder.max_failed_fraction = orm.Float(inputs['max_failed_fraction'])
+        builder.evaluate.code = code
+        builder.evaluate.parameters = orm.Dict(inputs['evaluate']['parameters'])
+        builder.evaluate.metadata.options.update(inputs['evaluate']['options'])
+        return builder
+
+    def slice(self) -> None:
+        """Divide the data set, unless one job can take it as it is."""
+        size = self.inputs.slice_size
+        if self.inputs.dataset.n_rows > size.value:
+            self.ctx.slices = dict(slice_dataset(self.inputs.dataset, size))
+        else:
+            self.ctx.slices = {'slice_0000': self.inputs.dataset}
+        self.ctx.waiting = sorted(self.ctx.slices)
+        self.ctx.done = {}
+        self.ctx.attempts = {}
+        self.ctx.parents = {}
+
+    def some_are_left(self) -> bool:
+        """Whether slices wait for their evaluation."""
+        return bool(self.ctx.waiting)
+
+    def run_some(self) -> None:
+        """Submit the next few slices."""
+        self.ctx.running = self.ctx.waiting[: self.inputs.max_concurrent]
+        self.ctx.jobs = []
+        for name in self.ctx.running:
+            inputs = self.exposed_inputs(EvaluateCalculation, 'evaluate')
+            inputs['model'] = self.inputs.model
+            inputs['dataset'] = self.ctx.slices[name]
+            if name in self.ctx.parents:
+                inputs['parent_folder'] = self.ctx.parents[name]
+            self.ctx.attempts[name] = self.ctx.attempts.get(name, 0) + 1
+            inputs['metadata']['call_link_label'] = f'{name}_iteration_{self.ctx.attempts[name]}'
+            self.to_context(jobs=append_(self.submit(EvaluateCalculation, **inputs)))
+
+    def inspect_some(self) -> ExitCode | None:
+        """Keep what is done; go on with what was killed; stop at what no restart can mend."""
+        for name, job in zip(self.ctx.running, self.ctx.jobs, strict=True):
+            if job.is_finished_ok or job.exit_status in WITH_RESULTS:
+                self.ctx.done[name] = job
+            elif job.exit_status not in RESTARTABLE:
+                return self.exit_codes.ERROR_EVALUATION_FAILED.format(job=_name(job), reason=_reason(job))
+            elif self.ctx.attempts[name] >= self.inputs.max_iterations:
+                return self.exit_codes.ERROR_TOO_MANY_RESTARTS.format(
+                    job=_name(job), n=self.inputs.max_iterations, reason=_reason(job)
+                )
+            else:
+                self.ctx.parents[name] = job.outputs.remote_folder
+                self.report(f'{_name(job)} was stopped ({_reason(job)}) and is continued from its checkpoints')
+        self.ctx.waiting = [name for name in self.ctx.waiting if name not in self.ctx.done]
+        self._say_how_far()
+        return None
+
+    def _say_how_far(self) -> None:
+        jobs = self.ctx.done.values()
+        rows = sum(job.inputs.dataset.n_rows for job in jobs)
+        failed = sum(job.outputs.report['failed'] for job in jobs)
+        self.report(f'{rows} of {self.inputs.dataset.n_rows} structures done, {failed} without a value')
+
+    def is_sliced(self) -> bool:
+        """Whether there is more than one result."""
+        return len(self.ctx.slices) > 1
+
+    def merge(self) -> None:
+        """Join the results of the slices."""
+        parts = {}
+        for name, job in self.ctx.done.items():
+            number = name.removeprefix('slice_')
+            parts |= {f'evaluation_{number}': job.outputs.evaluation, f'report_{number}': job.outputs.report}
+        merged = merge_evaluations(**parts)
+        self.ctx.evaluation, self.ctx.summary = merged['evaluation'], merged['report']
+
+    def take(self) -> None:
+        """The only result as it is."""
+        (job,) = self.ctx.done.values()
+        self.ctx.evaluation, self.ctx.summary = job.outputs.evaluation, job.outputs.report
+
+    def judge(self) -> ExitCode | None:
+        """Hand over the results; say so if too few structures have values."""
+        self.out('evaluation', self.ctx.evaluation)
+        self.out('report', self.ctx.summary)
+        report = self.ctx.summary.get_dict()
+        details = {'failed': report['failed'], 'items': report['items'], 'cause': commonest_failure(report)}
+        if report['failed'] == report['items']:
+            return self.exit_codes.ERROR_NOTHING_EVALUATED.format(**details)
+        if report['failed'] > self.inputs.max_failed_fraction.value * report['items']:
+            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(**details)
+        return None
+
+
+def _name(job: orm.CalcJobNode) -> str:
+    return f'{job.process_label}<{job.pk}>'
+
+
+def _reason(job: orm.CalcJobNode) -> str:
+    if job.exit_status is None:
+        return f'its state is {job.process_state.value if job.process_state else "unknown"}'
+    return f'exit status {job.exit_status}, {job.exit_message}'
