@@ -7,8 +7,9 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_pcm.data.arrays import pw_results
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.science.dft import PwResult, reference_columns
+from aiida_pcm.science.dft import reference_columns
 
 
 @calcfunction
@@ -21,16 +22,7 @@ def collect_reference(
     :param results: ``parameters_row_<number>`` and ``trajectory_row_<number>`` of the runs that converged.
     """
     materials = dataset.materials
-    rows = {key.removeprefix('parameters_'): key for key in results if key.startswith('parameters_')}
-    runs = {
-        int(row.removeprefix('row_')): PwResult(
-            energy=results[key]['energy'],
-            forces=results[f'trajectory_{row}'].get_array('forces')[-1],
-            stress_gpa=results[f'trajectory_{row}'].get_array('stress')[-1],
-        )
-        for row, key in rows.items()
-    }
-    columns = reference_columns(materials, runs)
+    columns = reference_columns(materials, pw_results(results))
     why = [causes.get_dict().get(f'row_{row}', '') for row in range(len(materials))]
     metadata = {'convention': convention.get_dict(), 'label': label.value}
     return DatasetData(materials=materials.with_references(columns, why, **metadata))

@@ -21,11 +21,12 @@ from aiida_pcm.runner.potentials import RunnerError
 PACKAGE = 'pcm_runner'
 STRUCTURES = 'structures.npz'
 CHECKPOINT = 'checkpoint'
+SOURCE_FOLDER = Path(runner.__file__).parent
 
 
 def runner_sha256() -> str:
     """Hash of the runner as it is installed here."""
-    return runner.source_sha256()
+    return runner.source_sha256(SOURCE_FOLDER)
 
 
 def _check_parameters(node: orm.Dict | None, _: Any) -> str | None:
@@ -139,7 +140,7 @@ class EvaluateCalculation(CalcJob):
         folder.create_file_from_filelike(io.BytesIO(self._structures()), STRUCTURES, mode='wb')
         travelling = folder.get_subfolder(PACKAGE, create=True)
         for source in runner.SOURCES:
-            travelling.insert_path(str(Path(runner.__file__).parent / source), source)
+            travelling.insert_path(str(SOURCE_FOLDER / source), source)
         travelling.create_file_from_filelike(io.BytesIO(b''), '__init__.py', mode='wb')
 
         codeinfo = CodeInfo()

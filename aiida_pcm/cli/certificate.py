@@ -79,7 +79,10 @@ def _find(identifier: str) -> Any:
 def headline(document: dict[str, Any]) -> list[str]:
     """The few lines that a person wants first: verdict, bound, counts, validation."""
     rate, counts, checked = document['failure_rate'], document['counts'], document['validation']
-    bound, asked = rate['bound_num'] / rate['bound_den'], rate['requested_num'] / rate['requested_den']
+    bound = (
+        -(-rate['bound_num'] * 10_000 // rate['bound_den']) / 10_000
+    )  # rounded up: never better than what was proved
+    asked = rate['requested_num'] / rate['requested_den']
     alpha = f'{rate["alpha_num"]}/{rate["alpha_den"]}'
     tolerance = document['tolerance']
     validated = 'not validated'
@@ -89,7 +92,7 @@ def headline(document: dict[str, Any]) -> list[str]:
         f'Verdict:     {document["verdict"]} ({document["frame"]})',
         f'Claim:       {document["model"]["label"]}, {document["property"]} within {tolerance["value"]} '
         f'{tolerance["unit"]} of {document["reference"]["label"]}',
-        f'Bound:       at most {bound:.1%} fail (asked: {asked:.1%}), alpha {alpha}',
+        f'Bound:       at most {bound:.2%} fail (asked: {asked:.2%}), alpha {alpha}',
         f'Counted:     {counts["failed"]} of {counts["inside"]} in the box failed, {counts["unknown"]} of them unknown',
         f'Validation:  {validated}',
     ]

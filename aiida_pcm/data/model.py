@@ -63,6 +63,12 @@ class ModelData(orm.Data):
         """What its numbers mean."""
         return Convention.from_dict(self.base.attributes.get('convention'))
 
+    def identity(self) -> dict[str, str]:
+        """Who it is, as a certificate says it."""
+        version = str(self.base.attributes.get('version'))
+        label = f'{self.kind}-{self.name}'
+        return {'label': label, 'kind': self.kind, 'version': version, 'weights_sha256': self.weights_sha256}
+
     def job(self) -> dict[str, Any]:
         """What the runner must know to load this model and no other."""
         return {name: self.base.attributes.get(name) for name in ('kind', 'name', 'weights_sha256', 'arguments')}

@@ -355,11 +355,13 @@ def lean_theorem(document: Mapping[str, Any], name: str) -> str:
     """Definition of the certificate, theorem called `name`, and the question which axioms it depends on."""
     claim, counts = document['claim'], document['counts']
     chosen = choose_rows(document['rows'], claim['box'], claim['part_sha256'])
-    fields = {
+    texts = {
         'frame': '.' + _one_of(claim['frame'], FRAMES).lower(),
         'verdict': '.' + _one_of(document['verdict'], VERDICTS).lower(),
-        'box': _lean_list(f'⟨{int(s["lo"])}, {int(s["hi"])}⟩' for s in claim['box']),
+        'box': _lean_list(f'⟨{int(side_["lo"])}, {int(side_["hi"])}⟩' for side_ in claim['box']),
         'rows': _lean_rows(chosen, len(claim['box'])),
+    }
+    numbers = {
         'tolerance': tolerance_word(claim['tolerance']['value']),
         'noise': noise_word(claim['noise']),
         'requestedNum': claim['requested']['num'],
@@ -375,7 +377,8 @@ def lean_theorem(document: Mapping[str, Any], name: str) -> str:
         'boundDen': document['bound']['den'],
         'smallest': document['smallest_n'],
     }
-    lines = [f'  {field} := {text if isinstance(text, str) else int(text)}' for field, text in fields.items()]
+    lines = [f'  {field} := {text}' for field, text in texts.items()]
+    lines += [f'  {field} := {int(number)}' for field, number in numbers.items()]
     theorem = f'theorem {name} : Valid {name}Data := check_sound {name}Data (Eq.refl Bool.true)'
     return '\n'.join([f'def {name}Data : Certificate where', *lines, theorem, f'#print axioms {name}', ''])
 
@@ -410,9 +413,9 @@ def _lean_rows(chosen: Sequence[tuple[int, Row]], features: int) -> str:
 
 def _packed(key: int, row: Row) -> int:
     """A row as one number: lowest the error, then the features, and the group above them (Spec, `Row.ofNumber`)."""
-    number = row['error']
+    number = int(row['error'])
     for place, feature in enumerate(row['features'], start=1):
-        number |= feature << (32 * place)
+        number |= int(feature) << (32 * place)
     return number | key << (32 * (len(row['features']) + 1))
 
 

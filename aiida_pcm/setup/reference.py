@@ -61,10 +61,15 @@ def import_reference(folder: Path | None = None) -> DatasetData:
     :return: the node of the data set.
     :raises PcmError: where the archive cannot be read, or does not hold the data set that the page names.
     """
+    from aiida.common.exceptions import AiidaException
+
     reference = packaged(folder)
     dataset = find(reference)
     if dataset is None:
-        _import(reference.archive)
+        try:
+            _import(reference.archive)
+        except AiidaException as error:
+            raise PcmError(f'The archive of the reference cannot be imported: {error}', REMEDY) from error
         dataset = find(reference)
     if dataset is None or dataset.content_sha256 != reference.content_sha256:
         raise PcmError(

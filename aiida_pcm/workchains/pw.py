@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
+from aiida.common.exceptions import NotExistent
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
-from aiida_pcm.science.conventions import Convention
+from aiida_pcm.science.conventions import Convention, PcmError
 from aiida_pcm.science.dft import is_metallic
 
 
@@ -38,12 +39,41 @@ def pw_inputs(code: orm.Code, structure: orm.StructureData, settings: Mapping[st
     return builder._inputs(prune=True)
 
 
+def element_settings(settings: Mapping[str, Any], elements: Sequence[str]) -> dict[str, Any]:
+    """What the cost of a run depends on: cut-offs (Ry) and valence electrons by element, k-spacing by kind (1/A).
+
+    :raises PcmError: where the family is not installed or has no pseudopotential for an element.
+    """
+    family = _family(settings)
+    try:
+        valence = {element: float(family.get_pseudo(element).z_valence) for element in elements}
+    except ValueError as error:
+        raise PcmError(f'{settings["pseudo_family"]}: {error}', 'Take a family that has all elements.') from error
+    cutoffs = {element: family.get_recommended_cutoffs(elements=(element,), unit='Ry')[0] for element in elements}
+    return {
+        'valence': valence,
+        'cutoffs': {element: cutoff * settings['cutoff_factor'] for element, cutoff in cutoffs.items()},
+        'kpoints_distance': {
+            kind: distance * settings['kspacing_factor'] for kind, distance in settings['kpoints_distance'].items()
+        },
+    }
+
+
 def convention_of(settings: Mapping[str, Any]) -> Convention:
     """What numbers computed with these settings mean."""
     return Convention('PBE', pseudopotentials=settings['pseudo_family'])
 
 
 def _cutoffs(structure: orm.StructureData, settings: Mapping[str, Any]) -> tuple[float, float]:
-    family = orm.load_group(settings['pseudo_family'])
+    family = _family(settings)
     wavefunctions, density = family.get_recommended_cutoffs(structure=structure, unit='Ry')
     return wavefunctions * settings['cutoff_factor'], density * settings['cutoff_factor']
+
+
+def _family(settings: Mapping[str, Any]) -> Any:
+    try:
+        return orm.load_group(settings['pseudo_family'])
+    except NotExistent as error:
+        raise PcmError(
+            f'The pseudopotential family {settings["pseudo_family"]} is not installed.', 'Make it: aiida-pcm setup'
+        ) from error

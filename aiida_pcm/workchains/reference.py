@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.common import AttributeDict
-from aiida.engine import ProcessBuilder, WorkChain, append_, while_
-from aiida.plugins import DataFactory, WorkflowFactory
+from aiida.engine import ExitCode, ProcessBuilder, WorkChain, while_
 
 from aiida_pcm.calcfunctions.collect_reference import collect_reference
 from aiida_pcm.calcfunctions.draw_materials import draw_materials
 from aiida_pcm.calcfunctions.structures_of import structures_of
+from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.dft import cost, is_metallic
 from aiida_pcm.workchains.protocol import load
-from aiida_pcm.workchains.pw import convention_of, pw_inputs
-
-PwBaseWorkChain = WorkflowFactory('quantumespresso.pw.base')
-DatasetData = DataFactory('pcm.dataset')
+from aiida_pcm.workchains.pw import convention_of
+from aiida_pcm.workchains.pw_batch import PwBatchMixin
 
 
-class ReferenceWorkChain(WorkChain):
+class ReferenceWorkChain(PwBatchMixin, WorkChain):
     """Draw n compounds by hash and compute energy, forces and stress of each with PwBaseWorkChain.
 
     What does not converge stays in the data set, with its cause.
@@ -66,10 +63,8 @@ class ReferenceWorkChain(WorkChain):
         """Draw the materials; dear ones first, so that runs of like cost stand beside each other."""
         self.ctx.materials = draw_materials(self.inputs.recipe, self.inputs.seed, self.inputs.n)
         n = len(self.ctx.materials.materials)
-        self.ctx.structures = structures_of(self.ctx.materials, orm.List(list(range(n))))
-        self.ctx.rows = sorted(range(n), key=self._cost, reverse=True)
-        self.ctx.finished = []
-        self.ctx.runs = []
+        structures = structures_of(self.ctx.materials, orm.List(list(range(n))))
+        self.queue(structures, sorted(range(n), key=self._cost, reverse=True))
 
     def _cost(self, row: int) -> float:
         materials = self.ctx.materials.materials
@@ -77,37 +72,9 @@ class ReferenceWorkChain(WorkChain):
         distance = self.inputs.settings['kpoints_distance']['metal' if is_metallic(materials.elements(row)) else 'other']
         return cost(atoms, electrons=float(len(atoms)), cutoff=1.0, distance=distance)
 
-    def some_are_left(self) -> bool:
-        """Whether materials wait for pw.x."""
-        return bool(self.ctx.rows)
-
-    def run_some(self) -> Any:
-        """Start the next few."""
-        self.ctx.running, self.ctx.rows = (
-            self.ctx.rows[: self.inputs.max_concurrent],
-            self.ctx.rows[self.inputs.max_concurrent :],
-        )
-        for row in self.ctx.running:
-            structure = self.ctx.structures[f'row_{row}']
-            inputs = pw_inputs(self.inputs.code, structure, self.inputs.settings.get_dict())
-            inputs['metadata'] = {'label': structure.label, 'call_link_label': f'row_{row}'}
-            self.to_context(runs=append_(self.submit(PwBaseWorkChain, **inputs)))
-
-    def inspect_some(self) -> None:
-        """Say how far it is."""
-        self.ctx.finished += list(zip(self.ctx.running, self.ctx.runs[len(self.ctx.finished) :], strict=True))
-        failed = sum(not run.is_finished_ok for _, run in self.ctx.finished)
-        self.report(f'{len(self.ctx.finished)} of {self.inputs.n.value} done, {failed} did not converge')
-
-    def collect(self) -> Any:
+    def collect(self) -> ExitCode | None:
         """Put the results behind the drawn materials."""
-        results, causes = AttributeDict(), {}
-        for row, run in self.ctx.finished:
-            if run.is_finished_ok:
-                results[f'parameters_row_{row}'] = run.outputs.output_parameters
-                results[f'trajectory_row_{row}'] = run.outputs.output_trajectory
-            else:
-                causes[f'row_{row}'] = f'exit status {run.exit_status}: {run.exit_message}'
+        results, causes = self.results()
         if not results:
             return self.exit_codes.ERROR_NOTHING_CONVERGED
         convention = orm.Dict(convention_of(self.inputs.settings.get_dict()).as_dict())

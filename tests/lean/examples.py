@@ -8,6 +8,9 @@ from typing import Any
 
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.science.bounds import spend
+from aiida_pcm.science.certificate import CertificateError
+
+__all__ = ['CertificateError', 'claim', 'drawn', 'plain', 'row', 'tampered']
 
 
 def claim(**changes: Any) -> dict[str, Any]:

@@ -56,8 +56,20 @@ def test_force_error_is_the_definition(n, seed):
             worst = max(worst, np.sqrt(sum((predicted - expected) ** 2)) - 0.15 * np.sqrt(sum(expected**2)))
         assert found.error[row] == pytest.approx(worst, abs=1e-12)
     fails = failure.failed(found, 0.15, 0.0)
-    at_some_atom = np.linalg.norm(evaluation.forces - reference, axis=1) > 0.15 + 0.15 * np.linalg.norm(reference, axis=1)
+    allowed = 0.15 + 0.15 * np.linalg.norm(reference, axis=1)
+    at_some_atom = np.linalg.norm(evaluation.forces - reference, axis=1) > allowed
     assert (fails == [at_some_atom[materials.atom_slice(row)].any() for row in range(n)]).all()
+
+
+def test_an_error_within_the_relative_part_is_zero_and_one_at_the_tolerance_does_not_fail():
+    blank = materials_of([bulk('Cu'), bulk('Cu')])
+    materials = blank.with_references({'forces': np.array([[10.0, 0, 0], [0, 0, 0]])}, ['', ''])
+    forces = np.array([[11.0, 0, 0], [0, 0.5, 0]])
+    found = failure.errors('force', materials, replace(Evaluation.missing(blank), status=np.zeros(2), forces=forces))
+    assert found.error.tolist() == [0.0, 0.5]
+    assert failure.failed(found, 0.5, 0.0).tolist() == [False, False]
+    assert failure.failed(found, 0.5, 0.001).tolist() == [False, True]
+    assert failure.failed(found, np.nextafter(0.5, 0), 0.0).tolist() == [False, True]
 
 
 @given(seeds)
@@ -186,6 +198,17 @@ def test_forces_that_symmetry_forbids(name):
     movable = len(pristine) > 1
     expected = [name not in FORBIDDEN] * 2
     assert eligible.tolist() == [*expected, name not in FORBIDDEN_WHEN_STRAINED and movable, movable]
+
+
+@pytest.mark.parametrize(('name', 'count'), [('rocksalt', 0), ('fluorite', 0), ('wurtzite', 1), ('rutile', 1)])
+def test_number_of_free_coordinates(name, count):
+    """Rocksalt and fluorite have none, wurtzite and rutile have u (International Tables A, groups 225, 186, 136)."""
+    atoms = PROTOTYPES[name].build(PROTOTYPES[name].compositions[0])
+    rattled = atoms.copy()
+    rattled.rattle(0.05, seed=1)
+    materials = materials_of([atoms, atoms.repeat(2), rattled])
+    counts = [failure._independent_forces(materials, row, failure.SYMMETRY_TOLERANCE) for row in range(3)]
+    assert counts == [count, count, 3 * (len(atoms) - 1)]
 
 
 def _operations(cell, scaled, numbers):

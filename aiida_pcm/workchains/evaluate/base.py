@@ -173,7 +173,7 @@ class EvaluateBaseWorkChain(WorkChain):
 
     def merge(self) -> None:
         """Join the results of the slices."""
-        parts = {}
+        parts: dict[str, Any] = {}
         for name, job in self.ctx.done.items():
             number = name.removeprefix('slice_')
             parts |= {f'evaluation_{number}': job.outputs.evaluation, f'report_{number}': job.outputs.report}

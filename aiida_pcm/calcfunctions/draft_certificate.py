@@ -1,0 +1,32 @@
+"""Draft a certificate: the rows of the opened part under a frozen claim."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_pcm.data.arrays import table_of
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.science.certificate import canonical, draft
+from aiida_pcm.science.certification import assumptions, make_rows, supplement
+
+
+@calcfunction
+def draft_certificate(
+    claim: orm.Dict,
+    part: DatasetData,
+    table: orm.ArrayData,
+    validation: orm.Dict | None = None,
+    query_log: orm.ArrayData | None = None,
+) -> orm.SinglefileData:
+    """Return certificate.json with counts, bound and verdict as Python sees them; Lean has not spoken yet."""
+    frozen, materials, rows = claim['claim'], part.materials, table_of(table)
+    search = {} if query_log is None else query_log.base.attributes.get('strategies')
+    document = draft(
+        frozen,
+        make_rows(materials, rows, frozen['box']),
+        validation={} if validation is None else validation.get_dict(),
+        assumptions=assumptions(materials, rows.errors.of),
+        supplement=supplement(frozen, materials, rows, search),
+    )
+    return orm.SinglefileData.from_bytes(canonical(document), filename='certificate.json')

@@ -1,0 +1,29 @@
+"""Draw the box of features inside which the model is seldom wrong."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_pcm.data.arrays import pack_envelope, table_of
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.science import failure
+from aiida_pcm.science.certification import noise_of, parse_rate
+from aiida_pcm.science.envelope import Settings, find_envelope
+
+
+@calcfunction
+def draw_envelope(
+    dataset: DatasetData, table: orm.ArrayData, tolerance: orm.Float, requested: orm.Str, settings: orm.Dict, seed: orm.Int
+) -> dict[str, orm.Data]:
+    """Return ``envelope``, the box and how it was picked, and ``curve``, coverage against failure rate."""
+    materials, rows = dataset.materials, table_of(table)
+    failed = failure.failed(rows.errors, tolerance.value, noise_of(materials, rows.errors.of))
+    known = rows.errors.known
+    columns = {name: column[known] for name, column in rows.features.items()}
+    rate = float(parse_rate(requested.value))
+    found = find_envelope(
+        columns, failed[known], materials.groups[known], rate, seed.value, Settings(**settings.get_dict())
+    )
+    envelope, curve = pack_envelope(found)
+    return {'envelope': envelope, 'curve': curve}

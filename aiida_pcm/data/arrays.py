@@ -1,0 +1,98 @@
+"""How the arrays of `science` are packed into ArrayData nodes, and unpacked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_pcm.science.certification import Table
+from aiida_pcm.science.dft import PwResult
+from aiida_pcm.science.envelope import Envelope
+from aiida_pcm.science.failure import Errors, Evaluation, get_property
+from aiida_pcm.science.falsification import QueryLog
+from aiida_pcm.science.materials import Array
+
+
+def evaluation_of(node: orm.ArrayData) -> Evaluation:
+    """The predictions that pcm.evaluate gave."""
+    return Evaluation(**{name: node.get_array(name) for name in ('status', 'energy', 'forces', 'stress')})
+
+
+def pack_table(table: Table) -> orm.ArrayData:
+    """Features (n, d), errors (n,) and their status (n,); names and property as attributes."""
+    node = orm.ArrayData()
+    names = list(table.features)
+    node.set_array('features', np.stack([table.features[name] for name in names], axis=1))
+    node.set_array('error', table.errors.error)
+    node.set_array('status', np.asarray(table.errors.status, dtype=np.str_))
+    node.base.attributes.set_many({'feature_names': names, 'property': table.errors.of.name, **table.errors.counts()})
+    return node
+
+
+def table_of(node: orm.ArrayData) -> Table:
+    """The inverse of `pack_table`."""
+    columns = node.get_array('features')
+    features = {name: columns[:, i] for i, name in enumerate(node.base.attributes.get('feature_names'))}
+    of = get_property(node.base.attributes.get('property'))
+    return Table(features, Errors(of, node.get_array('error'), node.get_array('status')))
+
+
+def pack_query_log(log: QueryLog, rows: Array) -> orm.ArrayData:
+    """One node for the whole log; what was found by whom as attributes.
+
+    :param rows: (n,) row of the part behind each row that could be asked for; rows without a reference are not among them.
+    """
+    node = orm.ArrayData()
+    for name in ('strategy', 'proposal', 'id', 'distance', 'error', 'failed'):
+        node.set_array(name, getattr(log, name))
+    node.set_array('row', rows[log.row])
+    node.set_array('counterexamples', rows[log.counterexamples()])
+    found = {}
+    for name in np.unique(log.strategy):
+        curve = log.discovery(str(name))
+        found[str(name)] = {
+            'queries': len(curve.found),
+            'failures': int(curve.found[-1]),
+            'expected_at_random': float(curve.expected[-1]),
+        }
+    node.base.attributes.set_many(
+        {'strategies': found, 'n_rows': log.n_rows, 'n_failures': log.n_failures, 'filled': log.filled}
+    )
+    return node
+
+
+def pack_envelope(envelope: Envelope) -> tuple[orm.Dict, orm.ArrayData]:
+    """The box with how it was picked, and the curve from which it was."""
+    box = [
+        {
+            'feature': name,
+            'lo': float(envelope.lo[i]),
+            'hi': float(envelope.hi[i]),
+            'lo_ci': envelope.lo_ci[i].tolist(),
+            'hi_ci': envelope.hi_ci[i].tolist(),
+        }
+        for i, name in enumerate(envelope.features)
+    ]
+    scalars = (
+        'coverage', 'failure_rate', 'rows', 'failed', 'groups_inside', 'n_groups', 'requested', 'reached', 'restricted_to'
+    )  # fmt: skip
+    curve = orm.ArrayData()
+    for name in ('coverage', 'failure_rate', 'rows', 'failed', 'peeled'):
+        curve.set_array(name, np.asarray(getattr(envelope.curve, name)))
+    return orm.Dict({'box': box, **{name: getattr(envelope, name) for name in scalars}}), curve
+
+
+def pw_results(nodes: Mapping[str, Any]) -> dict[int, PwResult]:
+    """Results of pw.x by row, from ``parameters_row_<number>`` and ``trajectory_row_<number>``."""
+    rows = [int(name.removeprefix('parameters_row_')) for name in nodes if name.startswith('parameters_row_')]
+    return {
+        row: PwResult(
+            energy=nodes[f'parameters_row_{row}']['energy'],
+            forces=nodes[f'trajectory_row_{row}'].get_array('forces')[-1],
+            stress_gpa=nodes[f'trajectory_row_{row}'].get_array('stress')[-1],
+        )
+        for row in rows
+    }

@@ -1,0 +1,29 @@
+"""What must travel together: an archive with everything behind some nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiida import orm
+from aiida.tools.archive import create_archive
+
+# Everything behind the nodes, and the work chains that called it: without these a certificate has no history.
+TRAVERSAL = {
+    'call_calc_backward': True,
+    'call_work_backward': True,
+    'return_backward': True,
+}
+
+
+def export(nodes: Sequence[orm.Node], path: Path) -> None:
+    """Write an archive of nodes with all their ancestors, called processes and outputs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    create_archive(list(nodes), filename=path, overwrite=True, **TRAVERSAL)
+
+
+def ancestors(node: orm.Node) -> list[orm.Node]:
+    """Every node from which this one follows, data and processes, along the links of provenance."""
+    query = orm.QueryBuilder().append(orm.Node, filters={'uuid': node.uuid}, tag='node')
+    query.append(orm.Node, with_descendants='node', project='*')
+    return query.all(flat=True)

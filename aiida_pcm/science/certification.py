@@ -1,0 +1,159 @@
+"""Stage 4: from a frozen box and a fresh part to the claim and the rows of a certificate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from aiida_pcm.science.bounds import spend
+from aiida_pcm.science.certificate import Row, error_word, side, word
+from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.science.failure import NO_REFERENCE, Errors, Property, failed, get_property
+from aiida_pcm.science.features import get_feature
+from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.strata import by_cell
+
+SEED_RULE = 'split by sha256(content_sha256|group); one row per group by sha256(part_sha256|group|id); no seed'
+DECIMALS = 6
+LARGEST_WORD_VALUE = 2**31
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Features and errors of the n rows of a part.
+
+    :param features: columns (n,), nan where a row has no value.
+    :param errors: of one property.
+    """
+
+    features: Mapping[str, Array]
+    errors: Errors
+
+
+def make_claim(
+    *,
+    part: MaterialSet,
+    box: Sequence[Mapping[str, Any]],
+    model: Mapping[str, str],
+    quantity: str,
+    tolerance: float,
+    requested: Fraction,
+    use: int,
+) -> dict[str, Any]:
+    """Everything that is frozen before a part is opened, as the certificate's schema has it.
+
+    :param part: the certification part, of which only metadata are read.
+    :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci``.
+    :param model: ``label``, ``kind``, ``version``, ``weights_sha256``.
+    :param use: this is the j-th different use of the part.
+    """
+    wanted, metadata = get_property(quantity), part.metadata
+    numerator, denominator = spend(use)
+    return {
+        'frame': metadata['frame'],
+        'property': quantity,
+        'tolerance': {'value': tolerance, 'unit': wanted.unit, 'relative': wanted.relative or None},
+        'noise': noise_of(part, wanted),
+        'requested': {'num': requested.numerator, 'den': requested.denominator},
+        'use': use,
+        'alpha': {'num': numerator, 'den': denominator},
+        'box': [_side(ends) for ends in box],
+        'model': dict(model),
+        'reference': {
+            'label': metadata.get('label', ''),
+            'convention': dict(metadata['convention']),
+            'content_sha256': metadata['whole_sha256'],
+            'recipe_sha256': metadata.get('recipe_sha256'),
+        },
+        'part_sha256': metadata['part_sha256'],
+        'seed_rule': SEED_RULE,
+    }
+
+
+def noise_of(materials: MaterialSet, wanted: Property) -> float:
+    """Noise of the reference in the property's unit; 0 where nobody has measured it (see `assumptions`)."""
+    return float((materials.metadata.get('noise') or {}).get(wanted.name, 0.0))
+
+
+def assumptions(materials: MaterialSet, wanted: Property) -> list[str]:
+    """What is taken for granted about this reference, beside the standard assumptions of every certificate."""
+    if wanted.name in (materials.metadata.get('noise') or {}):
+        return []
+    return [f'The noise of the reference in {wanted.name} has not been measured; it is taken as 0 {wanted.unit}.']
+
+
+def make_rows(materials: MaterialSet, table: Table, box: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Rows of the certificate: words of the errors and of the box's features."""
+    columns = [[word(float(x), ends['decimals']) for x in table.features[ends['feature']]] for ends in box]
+    return [
+        Row(
+            id=str(materials.ids[row]),
+            group=str(materials.groups[row]),
+            error=error_word(float(table.errors.error[row]), unknown=bool(table.errors.status[row] == NO_REFERENCE)),
+            features=[column[row] for column in columns],
+        )
+        for row in range(len(materials))
+    ]
+
+
+def supplement(
+    claim: Mapping[str, Any], materials: MaterialSet, table: Table, search: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Figures that are printed beside the certified ones, and are not certified themselves."""
+    inside = rows_inside_claim(table, claim['box'])
+    failing = failed(table.errors, claim['tolerance']['value'], claim['noise'])
+    requested = claim['requested']['num'] / claim['requested']['den']
+    alpha = (claim['alpha']['num'], claim['alpha']['den'])
+    return {
+        'groups': materials.metadata['whole_groups'],
+        'ineligible_rows': materials.metadata['ineligible_rows'],
+        'rows_inside': int(inside.sum()),
+        'rows_failed_inside': int((inside & failing).sum()),
+        'cells': by_cell(materials, inside, failing, requested, alpha),
+        'search': dict(search),
+    }
+
+
+def parse_rate(text: str) -> Fraction:
+    """An exact rate from text such as ``1/5``, ``0.2`` or ``20%``; PcmError unless it lies between 0 and 1."""
+    try:
+        rate = Fraction(text.strip().removesuffix('%')) / (100 if text.strip().endswith('%') else 1)
+    except (ValueError, ZeroDivisionError) as error:
+        raise PcmError(f'{text!r} is no failure rate.', 'Write 20%, 0.2 or 1/5.') from error
+    if not 0 < rate < 1:
+        raise PcmError(f'A failure rate of {text} is not between 0 and 1.', 'Write 20%, 0.2 or 1/5.')
+    return rate
+
+
+def _side(ends: Mapping[str, Any]) -> dict[str, Any]:
+    feature = get_feature(ends['feature'])
+    decimals = decimals_for(max(abs(ends['lo']), abs(ends['hi'])))
+    return side(
+        feature.name, feature.unit, feature.stage, decimals, ends['lo'], ends['hi'], ends['lo_ci'], ends['hi_ci']
+    )
+
+
+def decimals_for(largest: float) -> int:
+    """Most decimals, at most 6, with which values of this size fit in a word with room to spare."""
+    if largest < 1:
+        return DECIMALS
+    return max(0, min(DECIMALS, math.floor(math.log10(LARGEST_WORD_VALUE / 2 / largest))))
+
+
+def rows_inside(table: Table, box: Sequence[Mapping[str, Any]]) -> Array:
+    """(n,) bool: which rows a box in physical units admits, by the words that Lean compares."""
+    return rows_inside_claim(table, [_side(ends) for ends in box])
+
+
+def rows_inside_claim(table: Table, box: Sequence[Mapping[str, Any]]) -> Array:
+    """The same for the box of a claim, whose ends are words."""
+    inside = np.ones(len(table.errors.error), dtype=bool)
+    for ends in box:
+        words = np.array([word(float(x), ends['decimals']) for x in table.features[ends['feature']]])
+        inside &= (ends['lo'] <= words) & (words <= ends['hi'])
+    return inside

@@ -1,0 +1,42 @@
+"""The two parts of a data set: one to search in, one to certify on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.science.failure import eligible_force_rows
+from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.split import part_sha256, split
+
+PARTS = ('search', 'certification')
+
+
+def divide(materials: MaterialSet, quantity: str) -> dict[str, MaterialSet]:
+    """Search part and certification part, by name; each knows its hash and that of the whole.
+
+    For forces, rows in which symmetry forbids any force are left out: they cannot fail and would only pad n.
+
+    :raises PcmError: where a part would be empty.
+    """
+    whole = materials.content_sha256
+    eligible = eligible_force_rows(materials) if quantity == 'force' else np.ones(len(materials), dtype=bool)
+    in_search = split(materials.groups, whole)
+    parts = {'search': eligible & in_search, 'certification': eligible & ~in_search}
+    return {name: _part(materials, rows, name, whole, int((~eligible).sum())) for name, rows in parts.items()}
+
+
+def _part(materials: MaterialSet, rows: Array, name: str, whole: str, ineligible: int) -> MaterialSet:
+    if not rows.any():
+        raise PcmError(
+            f'The {name} part of the data set is empty: {len(materials)} materials are too few to be split by group.',
+            'Bring more materials of different groups.',
+        )
+    part = materials.subset(np.flatnonzero(rows))
+    return part.with_metadata(
+        part=name,
+        whole_sha256=whole,
+        part_sha256=part_sha256(part.ids, whole, name),
+        whole_groups=len(np.unique(materials.groups)),
+        ineligible_rows=ineligible,
+    )

@@ -1,0 +1,216 @@
+"""The whole audit: split, falsify, draw the envelope, validate, certify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import ExitCode, ProcessBuilder, WorkChain, if_
+
+from aiida_pcm.calcfunctions.split_dataset import split_dataset
+from aiida_pcm.data.certificate import CertificateData
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.groups.audit import collect
+from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.science.failure import get_property
+from aiida_pcm.science.parts import divide
+from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.certify import CertifyWorkChain
+from aiida_pcm.workchains.envelope import EnvelopeWorkChain
+from aiida_pcm.workchains.falsify import FalsifyWorkChain
+from aiida_pcm.workchains.protocol import load
+from aiida_pcm.workchains.validate import ValidateWorkChain
+
+FALSIFY_OWN = ('dataset', 'property', 'tolerance', 'features')
+ENVELOPE_OWN = ('dataset', 'table', 'tolerance', 'failure_rate')
+VALIDATE_OWN = ('dataset', 'evaluation', 'table', 'query_log', 'envelope', 'property', 'tolerance')
+
+
+def _can_be_divided(inputs: Mapping[str, Any]) -> None:
+    checks.comparison(inputs)
+    if isinstance(inputs.get('dataset'), DatasetData) and 'property' in inputs:
+        divide(inputs['dataset'].materials, inputs['property'].value)
+
+
+class AuditWorkChain(WorkChain):
+    """Audit a potential on a data set; CERTIFIED, CONSISTENT and REFUSED are results, all with exit status 0."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input('dataset', valid_type=DatasetData, help='Materials with reference values, both parts together.')
+        spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail: force or stress.')
+        spec.input('tolerance', valid_type=orm.Float, help="Largest error that is no failure, in the property's unit.")
+        spec.input(
+            'failure_rate', valid_type=orm.Str, validator=checks.rate_validator, help='Requested rate, exact: 1/5.'
+        )
+        spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
+        spec.expose_inputs(FalsifyWorkChain, exclude=('model', *FALSIFY_OWN), namespace='falsify')
+        spec.input('model', valid_type=orm.Data, help='The potential, a pcm.model.')
+        spec.expose_inputs(EnvelopeWorkChain, exclude=ENVELOPE_OWN, namespace='envelope')
+        spec.expose_inputs(
+            ValidateWorkChain,
+            exclude=VALIDATE_OWN,
+            namespace='validate',
+            namespace_options={'required': False, 'populate_defaults': False, 'help': 'Left out: not validated.'},
+        )
+        spec.expose_inputs(CertifyWorkChain, include=('lean',))
+        spec.inputs.validator = checks.as_validator(_can_be_divided)
+        spec.outline(
+            cls.split,
+            cls.falsify,
+            cls.inspect_falsify,
+            cls.draw_envelope,
+            cls.inspect_envelope,
+            if_(cls.should_validate)(cls.validate, cls.inspect_validate),
+            cls.certify,
+            cls.inspect_certify,
+        )
+        spec.output('certificate', valid_type=CertificateData, help='Verdict, rows, and what Lean proved about them.')
+        spec.output('envelope', valid_type=orm.Dict, help='The box, and how it was picked.')
+        spec.output('query_log', valid_type=orm.ArrayData, help='Every query, and the counterexamples.')
+        spec.output('evaluation', valid_type=orm.ArrayData, help='Predictions for the search part.')
+        spec.output('validation', valid_type=orm.Dict, required=False, help='What Quantum ESPRESSO said.')
+        spec.exit_code(410, 'ERROR_FALSIFY_FAILED', message='The search for failures failed: {reason}')
+        spec.exit_code(411, 'ERROR_ENVELOPE_FAILED', message='No envelope could be drawn: {reason}')
+        spec.exit_code(412, 'ERROR_VALIDATE_FAILED', message='Quantum ESPRESSO could not be asked: {reason}')
+        spec.exit_code(413, 'ERROR_CERTIFY_FAILED', message='There is no certificate: {reason}')
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        codes: Mapping[str, orm.AbstractCode | None],
+        model: orm.Data,
+        dataset: DatasetData,
+        property: str = 'force',
+        tolerance: float | None = None,
+        failure_rate: str = '1/5',
+        protocol: str | None = None,
+        overrides: dict[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Builder with the inputs of a protocol; ``overrides`` come last, unknown keys are an error.
+
+        :param codes: ``model`` and ``lean``; ``pw`` may be None, and then nothing is validated.
+        :param tolerance: in the property's unit; None for the property's default.
+        :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks.
+        """
+        _require(codes)
+        inputs = load('audit', protocol, {'property': property, **(overrides or {})})
+        wanted = get_property(inputs['property'])
+        given = {
+            'dataset': dataset,
+            'property': orm.Str(wanted.name),
+            'tolerance': orm.Float(wanted.tolerance if tolerance is None else tolerance),
+            'failure_rate': orm.Str(failure_rate),
+            'features': orm.List(inputs['features']),
+            'model': model,
+        }
+        _can_be_divided(given)
+        falsify = FalsifyWorkChain.get_builder_from_protocol(codes['model'], model, dataset, overrides=inputs)
+        builder = cls.get_builder()
+        builder._merge(given)
+        builder.falsify._merge(_without(falsify, 'model', *FALSIFY_OWN))
+        builder.envelope.settings = orm.Dict(inputs['envelope']['settings'])
+        builder.envelope.seed = orm.Int(inputs['envelope']['seed'])
+        builder.lean.code = codes['lean']
+        if codes['pw'] is not None:
+            validate = ValidateWorkChain.get_builder_from_protocol(codes['pw'], dataset, overrides=inputs)
+            builder.validate._merge(_without(validate, *VALIDATE_OWN))
+        return builder
+
+    def split(self) -> None:
+        """One part to search in, one to certify on."""
+        parts = split_dataset(self.inputs.dataset, self.inputs.property)
+        self.ctx.search, self.ctx.certification = parts['search'], parts['certification']
+        self.report(f'{self.ctx.search.n_rows} materials to search in, {self.ctx.certification.n_rows} to certify on')
+
+    def _given(self, *names: str) -> AttributeDict:
+        return AttributeDict({name: self.inputs[name] for name in names})
+
+    def falsify(self) -> None:
+        """Stage 1."""
+        inputs = self.exposed_inputs(FalsifyWorkChain, 'falsify')
+        inputs.update(self._given('model', 'property', 'tolerance', 'features'), dataset=self.ctx.search)
+        self.to_context(falsify=self.submit(FalsifyWorkChain, **inputs))
+
+    def inspect_falsify(self) -> ExitCode | None:
+        """Hand on what the adversaries found."""
+        if not self.ctx.falsify.is_finished_ok:
+            return self.exit_codes.ERROR_FALSIFY_FAILED.format(reason=_reason(self.ctx.falsify))
+        self.out('query_log', self.ctx.falsify.outputs.query_log)
+        self.out('evaluation', self.ctx.falsify.outputs.evaluation)
+        return None
+
+    def draw_envelope(self) -> None:
+        """Stage 2."""
+        inputs = self.exposed_inputs(EnvelopeWorkChain, 'envelope')
+        inputs.update(self._given('tolerance', 'failure_rate'), dataset=self.ctx.search)
+        self.to_context(envelope=self.submit(EnvelopeWorkChain, table=self.ctx.falsify.outputs.table, **inputs))
+
+    def inspect_envelope(self) -> ExitCode | None:
+        """Hand on the box."""
+        if not self.ctx.envelope.is_finished_ok:
+            return self.exit_codes.ERROR_ENVELOPE_FAILED.format(reason=_reason(self.ctx.envelope))
+        self.out('envelope', self.ctx.envelope.outputs.envelope)
+        return None
+
+    def should_validate(self) -> bool:
+        """Whether there is a Quantum ESPRESSO to ask."""
+        if 'validate' in self.inputs and 'code' in self.inputs.validate:
+            return True
+        self.report('not validated: no code for pw.x was given')
+        return False
+
+    def validate(self) -> None:
+        """Stage 3."""
+        inputs = self.exposed_inputs(ValidateWorkChain, 'validate')
+        found = self.ctx.falsify.outputs
+        inputs.update(self._given('property', 'tolerance'), dataset=self.ctx.search)
+        inputs.update(evaluation=found.evaluation, table=found.table, query_log=found.query_log)
+        self.to_context(
+            validate=self.submit(ValidateWorkChain, envelope=self.ctx.envelope.outputs.envelope, **inputs)
+        )
+
+    def inspect_validate(self) -> ExitCode | None:
+        """Hand on the referee's judgement."""
+        if not self.ctx.validate.is_finished_ok:
+            return self.exit_codes.ERROR_VALIDATE_FAILED.format(reason=_reason(self.ctx.validate))
+        self.out('validation', self.ctx.validate.outputs.validation)
+        return None
+
+    def certify(self) -> None:
+        """Stage 4."""
+        inputs = self.exposed_inputs(CertifyWorkChain)
+        evaluate = self.exposed_inputs(FalsifyWorkChain, 'falsify')
+        inputs.update({name: value for name, value in evaluate.items() if name in CertifyWorkChain.spec().inputs})
+        inputs.update(self._given('model', 'property', 'tolerance', 'failure_rate', 'features'))
+        inputs.update(dataset=self.ctx.certification, envelope=self.ctx.envelope.outputs.envelope)
+        inputs.update(query_log=self.ctx.falsify.outputs.query_log)
+        if 'validate' in self.ctx:
+            inputs.update(validation=self.ctx.validate.outputs.validation)
+        self.to_context(certify=self.submit(CertifyWorkChain, **inputs))
+
+    def inspect_certify(self) -> ExitCode | None:
+        """The verdict, whichever it is."""
+        if not self.ctx.certify.is_finished_ok:
+            return self.exit_codes.ERROR_CERTIFY_FAILED.format(reason=_reason(self.ctx.certify))
+        certificate = self.ctx.certify.outputs.certificate
+        self.out('certificate', certificate)
+        collect(certificate, self.node)
+        return None
+
+
+def _require(codes: Mapping[str, orm.AbstractCode | None]) -> None:
+    for role, what in (('model', 'a Python beside the potential'), ('lean', 'a Python beside Lean')):
+        if codes.get(role) is None:
+            raise PcmError(f'There is no code for {what}.', 'Make it: aiida-pcm setup')
+
+
+def _without(builder: ProcessBuilder, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in builder._inputs(prune=True).items() if name not in names}
+
+
+def _reason(node: orm.ProcessNode) -> str:
+    return f'{node.process_label}<{node.pk}> has exit status {node.exit_status}: {node.exit_message}'

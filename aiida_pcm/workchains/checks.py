@@ -1,0 +1,75 @@
+"""Checks of inputs that several work chains share; each returns a message for AiiDA's validators, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiida import orm
+
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.data.model import ModelData
+from aiida_pcm.science.certification import parse_rate
+from aiida_pcm.science.conventions import PcmError, check_comparable
+from aiida_pcm.science.failure import check_tolerance, get_property
+from aiida_pcm.science.features import require_pre_dft
+from aiida_pcm.science.strategies import STRATEGIES
+
+
+def as_validator(check: Callable[..., None]) -> Callable[[Any, Any], str | None]:
+    """Turn a check that raises PcmError into a validator that returns its two lines."""
+
+    def validate(value: Any, _: Any) -> str | None:
+        try:
+            check(value)
+        except PcmError as error:
+            return str(error)
+        return None
+
+    return validate
+
+
+def comparison(inputs: Mapping[str, Any]) -> None:
+    """Model, data set, property and tolerance must make a comparison that means something.
+
+    :raises PcmError: names what is wrong; both conventions where they differ.
+    """
+    model, dataset, quantity = (inputs.get(name) for name in ('model', 'dataset', 'property'))
+    if not (isinstance(model, ModelData) and isinstance(dataset, DatasetData) and isinstance(quantity, orm.Str)):
+        return  # a missing or mistyped port has its own message
+    wanted, reference = get_property(quantity.value), dataset.convention
+    if reference is None:
+        raise PcmError(f'Data set {dataset.label} has no reference values.', 'Compute or import a reference first.')
+    materials = dataset.materials
+    elements = (materials.elements(row) for row in range(len(materials)))
+    check_comparable(wanted.quantity, model.convention, reference, elements)
+    if 'tolerance' in inputs:
+        check_tolerance(wanted.name, inputs['tolerance'].value)
+
+
+def _rate(node: orm.Str) -> None:
+    parse_rate(node.value)
+
+
+def _features(node: orm.List) -> None:
+    if not node.get_list():
+        raise PcmError('No features were named.', 'Name at least one of aiida_pcm.science.features.')
+    require_pre_dft(node.get_list())
+
+
+def _strategies(node: orm.List) -> None:
+    if unknown := sorted(set(node.get_list()) - set(STRATEGIES)) or not node.get_list():
+        raise PcmError(f'Unknown strategies: {unknown}.', f'Use some of {", ".join(STRATEGIES)}.')
+
+
+def _positive(node: Any) -> None:
+    value = node.value if isinstance(node, orm.Data) else node
+    if value < 1:
+        raise PcmError(f'{value} is not possible here.', 'Give a whole number of at least 1.')
+
+
+comparison_validator = as_validator(comparison)
+rate_validator = as_validator(_rate)
+features_validator = as_validator(_features)
+strategies_validator = as_validator(_strategies)
+positive_validator = as_validator(_positive)

@@ -1,0 +1,96 @@
+"""Stage 3: ask Quantum ESPRESSO about the worst counterexamples and about controls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ProcessBuilder, WorkChain, while_
+
+from aiida_pcm.calcfunctions.compare_with_referee import compare_with_referee
+from aiida_pcm.calcfunctions.select_candidates import select_candidates
+from aiida_pcm.calcfunctions.structures_of import structures_of
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.workchains.protocol import load
+from aiida_pcm.workchains.pw import element_settings
+from aiida_pcm.workchains.pw_batch import PwBatchMixin
+
+
+class ValidateWorkChain(PwBatchMixin, WorkChain):
+    """Recompute candidates with another pseudopotential family and tighter numerics, independent of the reference."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input('code', valid_type=orm.AbstractCode, help='pw.x of Quantum ESPRESSO.')
+        spec.input('dataset', valid_type=DatasetData, help='The search part, with its references.')
+        spec.input('evaluation', valid_type=orm.ArrayData, help='Predictions for it, from pcm.falsify.')
+        spec.input('table', valid_type=orm.ArrayData, help='Its features and errors, from pcm.falsify.')
+        spec.input('query_log', valid_type=orm.ArrayData, help='What the adversaries asked for, from pcm.falsify.')
+        spec.input('envelope', valid_type=orm.Dict, help='The box, from pcm.envelope.')
+        spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail.')
+        spec.input('tolerance', valid_type=orm.Float, help="Largest error that is no failure, in the property's unit.")
+        spec.input('candidates', valid_type=orm.Dict, help='n_worst, n_controls, max_cost, and costs of elements.')
+        spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x, see aiida_pcm.workchains.pw.pw_inputs.')
+        spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap of the force ratios.')
+        spec.input('max_concurrent', valid_type=int, non_db=True, default=1, help='How many pw.x run at a time.')
+        spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.compare)
+        spec.output('validation', valid_type=orm.Dict, help='Converged share, force ratios, a judgement on each.')
+        spec.exit_code(
+            412, 'ERROR_NOTHING_CONVERGED', message='None of {n} runs of pw.x converged; the first: {cause}'
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        dataset: DatasetData,
+        protocol: str | None = None,
+        overrides: dict[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Builder with candidates and settings of a protocol; what the search gave is set by the caller.
+
+        :raises PcmError: where the pseudopotential family is not installed or lacks an element.
+        """
+        inputs = load('audit', protocol, overrides)['validate']
+        builder = cls.get_builder()
+        builder.code, builder.dataset = code, dataset
+        builder.settings = orm.Dict(inputs['pw'])
+        choice = {name: inputs[name] for name in ('n_worst', 'n_controls', 'max_cost')}
+        builder.candidates = orm.Dict(choice | element_settings(inputs['pw'], dataset.materials.all_elements()))
+        builder.seed = orm.Int(inputs['seed'])
+        builder.max_concurrent = inputs['max_concurrent']
+        return builder
+
+    def choose(self) -> None:
+        """The worst and the controls, under the cost cap."""
+        inputs = self.inputs
+        self.ctx.candidates = select_candidates(
+            inputs.dataset, inputs.table, inputs.query_log, inputs.envelope, inputs.candidates
+        )
+        chosen = self.ctx.candidates.get_dict()
+        rows = sorted([*chosen['worst'], *chosen['controls']])
+        self.report(f'{len(chosen["worst"])} worst and {len(chosen["controls"])} controls; '
+                    f'too dear: {", ".join(chosen["too_dear"]) or "none"}')  # fmt: skip
+        self.queue(structures_of(inputs.dataset, orm.List(rows)) if rows else {}, rows)
+
+    def compare(self) -> ExitCode | None:
+        """Hold the referee against reference and model."""
+        results, causes = self.results()
+        if self.ctx.started and not results:
+            first = next(iter(causes.values()))
+            return self.exit_codes.ERROR_NOTHING_CONVERGED.format(n=len(self.ctx.started), cause=first)
+        inputs = self.inputs
+        validation = compare_with_referee(
+            inputs.dataset,
+            inputs.evaluation,
+            inputs.property,
+            inputs.tolerance,
+            self.ctx.candidates,
+            orm.Dict(causes),
+            inputs.seed,
+            **results,
+        )
+        self.out('validation', validation)
+        return None
+

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.setup import profile
+
+
+def test_profile_needs_no_server(fresh_aiida):
+    step = profile.get_or_create_profile()
+    made = fresh_aiida.get_profile('pcm')
+    assert (step.name, step.state) == ('profile', 'made')
+    assert made.storage_backend == 'core.sqlite_dos'
+    assert made.process_control_backend == 'core.zeromq'
+    assert fresh_aiida.default_profile_name == 'pcm'
+
+
+def test_caching_is_on_in_the_profile_that_was_made(fresh_aiida):
+    profile.get_or_create_profile()
+    patterns = fresh_aiida.get_option('caching.enabled_for', scope='pcm')
+    assert patterns == ['aiida.calculations:pcm.*', 'aiida.calculations:quantumespresso.pw']
+
+
+def test_second_run_changes_nothing(fresh_aiida):
+    profile.get_or_create_profile()
+    before = Path(fresh_aiida.filepath).read_text()
+    assert profile.get_or_create_profile().state == 'found'
+    assert Path(fresh_aiida.filepath).read_text() == before
+
+
+def test_other_profiles_are_left_alone(fresh_aiida, aiida_profile_factory):
+    with aiida_profile_factory(fresh_aiida, name='mine'):
+        profile.get_or_create_profile()
+        assert fresh_aiida.default_profile_name == 'mine'
+        assert fresh_aiida.get_option('caching.enabled_for', scope='mine', default=False) is None
+        assert profile.get_or_create_profile('mine').state == 'found'
+        assert fresh_aiida.get_option('caching.enabled_for', scope='mine', default=False) is None
+
+
+def test_the_profile_named_comes_first_then_pcm_then_the_default(fresh_aiida, aiida_profile_factory):
+    with aiida_profile_factory(fresh_aiida, name='mine'):
+        assert profile.choose(None, fresh_aiida) == 'mine'
+        profile.get_or_create_profile()
+        assert profile.choose(None, fresh_aiida) == 'pcm'
+        assert profile.choose('mine', fresh_aiida) == 'mine'
+
+
+def test_an_unknown_profile_is_bad_input(fresh_aiida):
+    with pytest.raises(PcmError, match='no AiiDA profile'):
+        profile.choose(None, fresh_aiida)
+    with pytest.raises(PcmError, match='no profile other'):
+        profile.choose('other', fresh_aiida)
+
+
+def test_computer(fresh_aiida):
+    from aiida import orm
+
+    profile.get_or_create_profile()
+    assert profile.get_or_create_computer().state == 'made'
+    computer = orm.load_computer('localhost')
+    assert computer.is_configured
+    assert computer.get_minimum_job_poll_interval() == 0
+    assert computer.get_default_mpiprocs_per_machine() == 1
+    assert profile.get_or_create_computer().state == 'found'
+    assert orm.QueryBuilder().append(orm.Computer).count() == 1
+
+
+def test_computer_that_was_not_configured(fresh_aiida):
+    from aiida import orm
+
+    profile.get_or_create_profile()
+    orm.Computer(
+        label='localhost',
+        hostname='localhost',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+        workdir='/tmp',
+    ).store()
+    assert profile.get_or_create_computer().state == 'made'
+    assert orm.load_computer('localhost').is_configured

@@ -1,0 +1,186 @@
+"""`python -m aiida_pcm.verify`: what it accepts, and attacks that it refuses, each with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aiida_pcm.runner import lean as runner
+from aiida_pcm.science import certificate as schema
+from aiida_pcm.verify import LIBRARY, verify_document, verify_file
+from aiida_pcm.verify.__main__ import main
+
+from ..lean.examples import drawn, plain, row, tampered
+
+NAMES = [
+    *('schema', 'claim_hash', 'rows_hash', 'counts', 'alpha', 'verdict', 'bound', 'bound_without_unknowns'),
+    *('smallest_n', 'lean_sources', 'lean_version', 'lean_proof'),
+]
+
+
+def proved(documents, folder):
+    """The certificates with what Lean proved of them."""
+    results = runner.prove_all([schema.lean_text(d) for d in documents], LIBRARY, folder)
+    return [schema.with_proof(d, result.as_dict()) for d, result in zip(documents, results, strict=True)]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('verify')
+
+
+@pytest.fixture(scope='module')
+def certificate(folder):
+    """A certificate with two failures, one of them unknown; REFUSED."""
+    document = plain(40, 1)
+    document = schema.draft(document['claim'], [*document['rows'], row('who', 'knows', unknown=True)])
+    return proved([document], folder)[0]
+
+
+@pytest.fixture
+def one_library(bench, monkeypatch):
+    """Lean as it is, but with the library compiled once for all tests that ask for this."""
+    hashes = runner.source_hashes(LIBRARY)
+    monkeypatch.setattr(runner, 'prove', lambda text, *_: runner._prove_one(text, hashes, time.monotonic(), bench))
+
+
+@pytest.fixture(scope='module')
+def bench(folder):
+    with runner.workbench(folder, None, runner.Limits()) as made:
+        made.check_version()
+        made.compile_library(LIBRARY, runner.source_hashes(LIBRARY))
+        yield made
+
+
+def rehashed(document):
+    """With the hashes that an attacker would write."""
+    hashes = {
+        'claim_sha256': schema.claim_sha256(document['claim']),
+        'rows_sha256': schema.rows_sha256(document['rows']),
+    }
+    return {**document, **hashes}
+
+
+def failing(report):
+    return {check.name for check in report.checks if not check.holds}
+
+
+@pytest.fixture
+def without_lean(monkeypatch):
+    """Only the numbers: what Python alone sees."""
+    monkeypatch.setattr('aiida_pcm.verify._check_lean', lambda *_: [])
+
+
+def test_a_good_certificate_holds(certificate):
+    report = verify_document(certificate)
+    assert report.holds, report
+    assert [check.name for check in report.checks] == NAMES
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_both_derivations_agree(seed, without_lean):
+    report = verify_document(drawn(seed))
+    assert report.holds, report
+
+
+ATTACKS = [
+    ('counts.inside', lambda n: n - 1, {'counts', 'bound', 'bound_without_unknowns', 'lean_proof'}),
+    ('counts.failed', lambda k: k - 1, {'counts', 'bound', 'bound_without_unknowns', 'lean_proof'}),
+    ('counts.unknown', 0, {'counts', 'bound_without_unknowns', 'lean_proof'}),
+    ('bound.num', lambda p: p - 1, {'bound', 'lean_proof'}),
+    ('bound.num', lambda p: p + 1, {'bound', 'lean_proof'}),
+    ('bound_without_unknowns.num', lambda p: p - 1, {'bound_without_unknowns'}),
+    ('smallest_n', lambda n: n - 1, {'smallest_n', 'lean_proof'}),
+    ('verdict', 'CERTIFIED', {'verdict', 'lean_proof'}),
+    ('rows.3.error', lambda e: e + 1, {'rows_hash'}),
+    ('rows.3.error', 10**6, {'rows_hash', 'counts', 'lean_proof'}),
+    ('rows.3.features.0', 1, {'rows_hash', 'counts', 'lean_proof'}),
+    ('claim.noise', 0.2, {'claim_hash', 'counts', 'lean_proof'}),
+    ('claim.model.label', 'another', {'claim_hash'}),
+    ('claim.model.weights_sha256', 'f' * 64, {'claim_hash'}),
+    ('lean.sources_sha256', 'f' * 64, {'lean_sources'}),
+    ('lean.version', '4.34.0', {'lean_version'}),
+    ('lean', None, {'lean_proof'}),
+    ('claim.use', 2, {'schema'}),
+    ('claim.alpha.den', 20, {'schema'}),
+    ('lean.axioms', ['lie'], {'schema'}),
+]
+
+
+@pytest.mark.parametrize(('path', 'change', 'seen_by'), ATTACKS)
+def test_tampering_is_seen(certificate, one_library, path, change, seen_by):
+    report = verify_document(tampered(certificate, path, change))
+    assert not report.holds
+    assert failing(report) == seen_by
+
+
+def test_a_repeated_group_is_not_counted_twice(certificate, one_library):
+    """A second row of a group, with the counts raised to match and the hashes mended."""
+    more = [*certificate['rows'], row('again', 'group 7')]
+    counts = {**certificate['counts'], 'rows': len(more), 'groups': 44, 'inside': 42}
+    attack = rehashed({**certificate, 'rows': more, 'counts': counts})
+    assert {'counts', 'bound', 'lean_proof'} <= failing(verify_document(attack))
+
+
+def test_a_wrong_use_with_matching_alpha_is_a_wrong_bound(certificate, one_library):
+    attack = tampered(tampered(certificate, 'claim.use', 2), 'claim.alpha.den', 120)
+    assert {'bound', 'smallest_n', 'lean_proof'} <= failing(verify_document(rehashed(attack)))
+
+
+def test_a_dropped_failure_is_seen(certificate, one_library):
+    attack = {**certificate, 'rows': certificate['rows'][:-1]}
+    assert {'counts', 'rows_hash', 'lean_proof'} <= failing(verify_document(attack))
+    assert {'counts', 'lean_proof'} <= failing(verify_document(rehashed(attack)))
+
+
+def test_one_changed_byte_of_the_rows_is_seen(certificate, one_library, tmp_path):
+    content = schema.canonical(certificate)
+    place = content.index(b'"id":"in-11"') + len('"id":"in-1')
+    path = tmp_path / 'certificate.json'
+    path.write_bytes(content[:place] + b'9' + content[place + 1 :])
+    assert failing(verify_file(path)) & {'rows_hash', 'schema'}
+
+
+def test_exit_statuses(certificate, tmp_path, capsys):
+    good, bad, noise = (tmp_path / name for name in ('good.json', 'bad.json', 'noise.json'))
+    good.write_bytes(schema.canonical(certificate))
+    bad.write_bytes(schema.canonical(tampered(certificate, 'verdict', 'CERTIFIED')))
+    noise.write_bytes(b'%PDF')
+    assert main([str(good), '--json']) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report['holds'] and set(report['checks'][0]) == {'name', 'holds', 'detail'}
+    assert main([str(bad)]) == 1
+    assert 'FAILS  verdict: states CERTIFIED, but REFUSED follows' in capsys.readouterr().out
+    for path in (noise, tmp_path / 'nothing'):
+        assert main([str(path)]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 2
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+
+
+def test_without_lean_it_does_not_hold(certificate, tmp_path):
+    report = verify_document(certificate, [str(tmp_path / 'lean')])
+    assert failing(report) == {'lean_proof'}
+
+
+def test_it_needs_the_standard_library_only(certificate, tmp_path):
+    """Copied out of the package, with no site-packages; Lean comes as a command."""
+    package = tmp_path / 'aiida_pcm'
+    for part in ('__init__.py', 'verify', 'lean', 'science/certificate.py', 'science/bounds.py', 'runner/lean.py'):
+        source, target = Path(LIBRARY.parent, part), package / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    (tmp_path / 'certificate.json').write_bytes(schema.canonical(certificate))
+    lean = ' '.join(runner.default_lean())
+    command = [sys.executable, '-S', '-m', 'aiida_pcm.verify', 'certificate.json', '--json', '--lean', lean]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={'PATH': os.environ['PATH']})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)['holds']
