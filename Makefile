@@ -29,6 +29,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 audit: environment pw
+	@mkdir -p -m 700 '$(AIIDA_PATH)'
 	@echo '== What the audit needs'
 	@$(BIN)/aiida-pcm -p pcm setup
 	@echo '== The audit of CHGNet 0.3.0'

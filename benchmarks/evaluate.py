@@ -4,8 +4,8 @@
 
 CHGNet's own `predict_structure(list, batch_size=16)` runs on the same structures in the same run, half of them before
 the job and half after, so that a machine whose load drifts favours neither; and with the same setting of OpenMP, whose
-spinning threads would otherwise slow it down on a busy machine. Structures that chgnet's converter refuses are left out:
-`predict_structure` would fail for the whole list.
+spinning threads would otherwise slow it down on a busy machine. Structures that chgnet's converter refuses are left
+out: `predict_structure` would fail for the whole list.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """Says plainly which build of torch pip fetched."""
 
-from torch import version
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore')  # torch misses numpy, which is installed after it
+    from torch import version
 
 if version.cuda or getattr(version, 'hip', None):
     print(f'pip fetched torch {version.__version__}, a build for graphics cards (several GB). It works without one.')

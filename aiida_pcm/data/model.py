@@ -151,6 +151,8 @@ def _run_python(arguments: list[str], code: orm.AbstractCode | None) -> tuple[in
     if code is None:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
+    if code.computer is None:
+        raise PcmError('A portable code has no Python of its own.', 'Give an InstalledCode or a ContainerizedCode.')
     command = ' '.join(shlex.quote(part) for part in [str(code.get_executable()), *arguments])
     script = '\n'.join(part for part in (code.computer.get_prepend_text(), code.prepend_text, command) if part)
     with code.computer.get_transport() as transport:

@@ -35,7 +35,7 @@ class EvaluateParser(Parser):
         if 'report.json' not in names:
             return self._stopped()
         try:
-            report = json.loads(self.retrieved.base.repository.get_object_content('report.json'))
+            report = json.loads(self.retrieved.base.repository.get_object_content('report.json', 'r'))
             arrays = {name: self._array(name) for name in ARRAYS}
             problem = self._inconsistency(report, arrays)
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -75,7 +75,7 @@ class EvaluateParser(Parser):
 
     def _refused(self) -> ExitCode:
         try:
-            problem = json.loads(self.retrieved.base.repository.get_object_content('error.json'))
+            problem = json.loads(self.retrieved.base.repository.get_object_content('error.json', 'r'))
             return self._exit(REFUSALS[problem['code']], f'{problem["what"]}\n{problem["remedy"]}')
         except (KeyError, TypeError, ValueError) as error:
             return self._exit('ERROR_OUTPUT_UNREADABLE', f'error.json: {error}')
@@ -87,16 +87,16 @@ class EvaluateParser(Parser):
             return self._exit('ERROR_MISSING_PACKAGE', f'Install {missing.group(1)} there.')
         if 'MemoryError' in errors or 'bad_alloc' in errors:
             return self._exit('ERROR_OUT_OF_MEMORY', errors.strip().splitlines()[-1])
-        if 'pcm: ' in self._text(self.node.get_option('output_filename')):
+        if 'pcm: ' in self._text(str(self.node.get_option('output_filename'))):
             return self.exit_codes.ERROR_INTERRUPTED
-        scheduler = self._text(self.node.get_option('scheduler_stderr'))
+        scheduler = self._text(str(self.node.get_option('scheduler_stderr')))
         lines = (errors + '\n' + scheduler).strip().splitlines()
         executable = self.node.inputs.code.get_executable()
         return self._exit('ERROR_NOT_STARTED_PYTHON_MISSING', f'{executable}: {lines[-1] if lines else "no output"}')
 
     def _text(self, name: str) -> str:
         try:
-            return str(self.retrieved.base.repository.get_object_content(name))
+            return str(self.retrieved.base.repository.get_object_content(name, 'r'))
         except (OSError, UnicodeDecodeError):
             return ''
 

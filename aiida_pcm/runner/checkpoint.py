@@ -9,6 +9,7 @@ the process costs itself and nothing else.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -102,7 +103,7 @@ class Checkpoint:
     def finish(self, outcomes: Mapping[str, Outcome]) -> None:
         """Keep a finished batch."""
         if outcomes:
-            name = min(outcomes)[:32]
+            name = hashlib.sha256('|'.join(outcomes).encode()).hexdigest()[:32]
             path = self.folder / f'batch-{name}.npz'
             partial = path.with_name(path.name + '.partial')
             with partial.open('wb') as handle:

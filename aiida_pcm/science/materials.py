@@ -257,7 +257,7 @@ def missing_references(data: MaterialSet) -> int:
         return len(data)
     missing = np.zeros(len(data), dtype=bool)
     for name, column in data.references.items():
-        gaps = np.isnan(column).reshape(len(column), -1).any(axis=1)
+        gaps: Array = np.asarray(np.isnan(column).reshape(len(column), -1).any(axis=1))
         missing |= data.per_row(gaps, np.any) > 0 if name in ATOM_REFERENCES else gaps
     return int(missing.sum())
 

@@ -133,8 +133,8 @@ def test_every_port_is_documented(processes):
 def names_read_from_inputs(cls: type) -> set[str]:
     """Ports that the text of a class reads.
 
-    These are inputs.x, inputs['x'], inputs.get('x'), 'x' in inputs; and, where inputs[name] is read with a variable, the
-    names that stand as text in the methods, which is where the variable gets them from.
+    These are inputs.x, inputs['x'], inputs.get('x'), 'x' in inputs; and, where inputs[name] is read with a variable,
+    the names that stand as text in the methods, which is where the variable gets them from.
     """
     found = set()
     for base in own_classes(cls):

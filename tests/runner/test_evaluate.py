@@ -326,6 +326,19 @@ def test_finished_batches_are_not_computed_again(tmp_path):
     assert all(np.array_equal(found[name], undisturbed[name]) for name in undisturbed)
 
 
+def test_one_structure_in_many_rows(tmp_path):
+    """Rows with one content share a checkpoint, and none of it is lost."""
+    described, kinds = stand_in(Mortal(after=3))
+    same, others = silicon(), [rattled(silicon(), seed) for seed in range(3)]
+    crystals = [same, others[0], same, others[1], same, others[2], others[0], others[1]]
+    folder = write_job(tmp_path / 'job', crystals, described, batch_size=2)
+    with pytest.raises(Killed):
+        evaluate(folder, kinds)
+    report, found = evaluate(folder, stand_in(Mortal())[1])
+    assert report['resumed'] == 8
+    assert found['energy'].tolist() == [28.0] * 8
+
+
 def test_a_structure_that_kills_the_process_costs_itself(tmp_path):
     crystals = [rattled(silicon(), seed, (3 if seed == 4 else 1, 1, 1)) for seed in range(8)]
     folder = write_job(tmp_path / 'job', crystals, stand_in(Mortal())[0], batch_size=4)
