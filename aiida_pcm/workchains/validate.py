@@ -11,6 +11,7 @@ from aiida_pcm.calcfunctions.compare_with_referee import compare_with_referee
 from aiida_pcm.calcfunctions.select_candidates import select_candidates
 from aiida_pcm.calcfunctions.structures_of import structures_of
 from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.science.materials import all_elements
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.pw import element_settings
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
@@ -57,7 +58,7 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         builder.code, builder.dataset = code, dataset
         builder.settings = orm.Dict(inputs['pw'])
         choice = {name: inputs[name] for name in ('n_worst', 'n_controls', 'max_cost')}
-        builder.candidates = orm.Dict(choice | element_settings(inputs['pw'], dataset.materials.all_elements()))
+        builder.candidates = orm.Dict(choice | element_settings(inputs['pw'], all_elements(dataset.materials)))
         builder.seed = orm.Int(inputs['seed'])
         builder.max_concurrent = inputs['max_concurrent']
         return builder
