@@ -42,15 +42,18 @@ test: environment $(TESTABLE) pw
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy aiida_pcm
+	@$(BIN)/mypy --strict aiida_pcm/science aiida_pcm/runner aiida_pcm/verify
 	@echo '== Tests'
 	@$(BIN)/python -m pytest
 
 environment: $(INSTALLED) $(BIN)/activate-pcm
 
 $(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { printf '%s\n' '$(PYTHON) is not on this machine.' \
+	  'Install Python 3.11 (Debian: apt-get install python3.11-venv) or name another: make PYTHON=python3.12 audit' >&2; exit 1; }
 	@$(PYTHON) scripts/check_python.py
 	@echo '== An environment in $(VENV)'
-	@$(PYTHON) -m venv '$(VENV)'
+	@$(PYTHON) -m venv '$(VENV)' || { rm -rf '$(VENV)'; exit 1; }
 
 $(INSTALLED): $(INPUTS) | $(BIN)/python
 	@$(BIN)/python scripts/check_python.py

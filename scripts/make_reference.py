@@ -1,7 +1,8 @@
 """Compute the reference that ships with the package, in the daemon: submit, follow, resume, export.
 
-Run with `verdi run scripts/make_reference.py [n]`. A second run finds the first one and follows it; when it has finished, it writes the archive and its
-description into the folder of the package. AiiDA's daemon continues what an interruption of any kind has left.
+Run with `verdi run scripts/make_reference.py [n]`, with the daemon running. A second run finds the first one and follows
+it; when all is done, it writes the archive and its description into the folder of the package. AiiDA's daemon continues
+what an interruption of any kind has left.
 """
 
 import json

@@ -82,6 +82,14 @@ def _python_code(computer, label: str, plugin: str):
 
 
 @pytest.fixture
+def chgnet(python_code):
+    """CHGNet 0.3.0 with its real weights, as the Python of the tests has it."""
+    from aiida_pcm.data.model import ModelData
+
+    return ModelData.chgnet('0.3.0', python_code)
+
+
+@pytest.fixture
 def tiny_materials():
     """Three small distorted crystals in three groups, without references."""
     from ase.build import bulk

@@ -27,7 +27,5 @@ def compare_with_referee(
     why = {int(row.removeprefix('row_')): cause for row, cause in causes.get_dict().items()}
     predicted, runs = evaluation_of(evaluation), pw_results(results)
     chosen = candidates.get_dict()
-    found = compare(
-        dataset.materials, predicted, quantity.value, tolerance.value, runs, chosen, why, seed.value
-    )
+    found = compare(dataset.materials, predicted, quantity.value, tolerance.value, runs, chosen, why, seed.value)
     return orm.Dict(found)

@@ -14,7 +14,12 @@ from aiida_pcm.science.certification import noise_of
 
 @calcfunction
 def search_failures(
-    dataset: DatasetData, table: orm.ArrayData, tolerance: orm.Float, strategies: orm.List, budget: orm.Int, seed: orm.Int
+    dataset: DatasetData,
+    table: orm.ArrayData,
+    tolerance: orm.Float,
+    strategies: orm.List,
+    budget: orm.Int,
+    seed: orm.Int,
 ) -> orm.ArrayData:
     """Return the query log; its rows are rows of the search part."""
     materials, rows = dataset.materials, table_of(table)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from aiida_pcm.cli.params import Command, ProcessFailedError, Shown, load_profile
+from aiida_pcm.cli.params import Command, ProcessFailedError, Shown, load_profile, show_progress
 from aiida_pcm.science.conventions import QUANTITIES, PcmError
 
 
@@ -91,6 +91,7 @@ def audit(
     )
     if submit:
         return _submit(builder, profile)
+    show_progress()
     results, node = run_get_node(builder)
     if not node.is_finished_ok:
         raise ProcessFailedError(

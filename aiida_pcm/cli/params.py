@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -136,6 +138,21 @@ def load_profile(ctx: click.Context) -> str:
     from aiida_pcm.setup import profile
 
     return profile.load(ctx.ensure_object(State).profile)
+
+
+class _Progress(logging.Formatter):
+    """What a process reports, as one short line: time, stage, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Leave out the logger, the level and the pk, which `verdi process report` shows."""
+        return re.sub(r'^(\S+ )\[\d+\|(\w+?)(?:WorkChain|Calculation)\|\w+\]: ', r'\1\2: ', super().format(record))
+
+
+def show_progress() -> None:
+    """Let AiiDA's reports on standard error be short; call it once the profile is loaded."""
+    for handler in logging.getLogger('aiida').handlers:
+        if handler.get_name() == 'console':
+            handler.setFormatter(_Progress('%(asctime)s %(message)s', '%H:%M:%S'))
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

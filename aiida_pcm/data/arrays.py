@@ -43,7 +43,7 @@ def table_of(node: orm.ArrayData) -> Table:
 def pack_query_log(log: QueryLog, rows: Array) -> orm.ArrayData:
     """One node for the whole log; what was found by whom as attributes.
 
-    :param rows: (n,) row of the part behind each row that could be asked for; rows without a reference are not among them.
+    :param rows: (n,) row of the part behind each row that could be asked for; those without a reference are not there.
     """
     node = orm.ArrayData()
     for name in ('strategy', 'proposal', 'id', 'distance', 'error', 'failed'):
@@ -76,9 +76,8 @@ def pack_envelope(envelope: Envelope) -> tuple[orm.Dict, orm.ArrayData]:
         }
         for i, name in enumerate(envelope.features)
     ]
-    scalars = (
-        'coverage', 'failure_rate', 'rows', 'failed', 'groups_inside', 'n_groups', 'requested', 'reached', 'restricted_to'
-    )  # fmt: skip
+    scalars = ['coverage', 'failure_rate', 'rows', 'failed', 'groups_inside', 'n_groups']
+    scalars += ['requested', 'reached', 'restricted_to']
     curve = orm.ArrayData()
     for name in ('coverage', 'failure_rate', 'rows', 'failed', 'peeled'):
         curve.set_array(name, np.asarray(getattr(envelope.curve, name)))

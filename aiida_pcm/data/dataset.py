@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ class DatasetData(orm.Data):
         if not len(materials):
             raise PcmError('The data set is empty.', 'Give at least one material.')
         content = materials.to_bytes()
-        self.base.repository.put_object_from_filelike(io.BytesIO(content), FILENAME)
+        self.base.repository.put_object_from_bytes(content, FILENAME)
         self.base.attributes.set_many(_attributes(materials, content))
         self._materials: MaterialSet | None = materials
 

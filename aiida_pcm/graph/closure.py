@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aiida import orm
 from aiida.tools.archive import create_archive
 
 # Everything behind the nodes, and the work chains that called it: without these a certificate has no history.
-TRAVERSAL = {
-    'call_calc_backward': True,
-    'call_work_backward': True,
-    'return_backward': True,
-}
+TRAVERSAL: dict[str, Any] = {'call_calc_backward': True, 'call_work_backward': True, 'return_backward': True}
 
 
 def export(nodes: Sequence[orm.Node], path: Path) -> None:

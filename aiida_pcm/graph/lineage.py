@@ -20,14 +20,16 @@ def collapsed_dot(node: orm.Node, *, work_chains: bool = False) -> str:
 
     :param work_chains: draw the work chains that called the calculations as well.
     """
-    nodes = {found.pk: found for found in [*ancestors(node), node]}
+    nodes = {int(found.pk or 0): found for found in [*ancestors(node), node]}
     kept = {pk: found for pk, found in nodes.items() if work_chains or not isinstance(found, orm.WorkflowNode)}
     links = _links(list(kept))
     names = _names(kept, links)
     sizes = Counter(names.values())
     kinds = {name: _kind(kept[pk]) for pk, name in names.items()}
     edges = sorted({(names[start], names[end]) for start, end, _ in links})
-    lines = [f'  "{name}" [shape={SHAPES[kinds[name]]}, label="{_label(name, sizes[name])}"];' for name in sorted(sizes)]
+    lines = [
+        f'  "{name}" [shape={SHAPES[kinds[name]]}, label="{_label(name, sizes[name])}"];' for name in sorted(sizes)
+    ]
     lines += [f'  "{start}" -> "{end}";' for start, end in edges if start != end]
     style = '  rankdir=TB; node [fontname="Helvetica", fontsize=11]; edge [color="#666666"];'
     return '\n'.join(['digraph lineage {', style, *lines, '}', ''])
@@ -36,7 +38,12 @@ def collapsed_dot(node: orm.Node, *, work_chains: bool = False) -> str:
 def _links(pks: list[int]) -> list[tuple[int, int, str]]:
     query = orm.QueryBuilder().append(orm.Node, filters={'id': {'in': pks}}, project='id', tag='start')
     query.append(
-        orm.Node, with_incoming='start', filters={'id': {'in': pks}}, project='id', edge_tag='edge', edge_project='label'
+        orm.Node,
+        with_incoming='start',
+        filters={'id': {'in': pks}},
+        project='id',
+        edge_tag='edge',
+        edge_project='label',
     )
     return [(int(start), int(end), str(label)) for start, end, label in query.all()]
 

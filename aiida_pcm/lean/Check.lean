@@ -28,14 +28,14 @@ def wordsInBox : List Range → Nat → Bool
     ((r.lo.ble (x.mod wordBase)).and ((x.mod wordBase).ble r.hi)).and (wordsInBox rs (x.div wordBase))
 
 /-- Is the packed row x inside the box? -/
-def isInside (box : List Range) (x : Nat) : Bool := wordsInBox box (x.div wordBase)
+def isInside (box : List Range) (x : Nat) : Bool := wordsInBox box (x.div featureBase)
 
 /-- Has the packed row x an unknown reference? -/
-def isUnknown (x : Nat) : Bool := (x.mod wordBase).beq unknownError
+def isUnknown (x : Nat) : Bool := ((x.div groupBase).mod wordBase).beq unknownError
 
 /-- Does the packed row x fail? -/
 def isFailed (tolerance noise x : Nat) : Bool :=
-  (isUnknown x).or (tolerance.blt ((x.mod wordBase).add noise))
+  (isUnknown x).or (tolerance.blt (((x.div groupBase).mod wordBase).add noise))
 
 /-- How many digits of x have a property. -/
 def countBlock (p : Nat → Bool) (b : Nat) : Nat → Nat → Nat
@@ -48,15 +48,15 @@ def countRows (p : Nat → Bool) (b : Nat) : Rows → Nat
   | .join l r => (countRows p b l).add (countRows p b r)
 
 /-- Do the groups of a block ascend strictly from `low` on, and does `rest` agree with what follows? -/
-def ascendBlock (b g : Nat) (rest : Nat → Bool) : Nat → Nat → Nat → Bool
+def ascendBlock (b : Nat) (rest : Nat → Bool) : Nat → Nat → Nat → Bool
   | .zero, _, low => rest low
   | .succ n, x, low =>
-    (low.ble ((x.mod b).div g)).and (ascendBlock b g rest n (x.div b) ((x.mod b).div g).succ)
+    (low.ble ((x.mod b).mod groupBase)).and (ascendBlock b rest n (x.div b) ((x.mod b).mod groupBase).succ)
 
 /-- Do the groups of all rows ascend strictly from `low` on? -/
-def ascendRows (b g : Nat) : Rows → (Nat → Bool) → Nat → Bool
-  | .block n x, rest, low => ascendBlock b g rest n x low
-  | .join l r, rest, low => ascendRows b g l (ascendRows b g r rest) low
+def ascendRows (b : Nat) : Rows → (Nat → Bool) → Nat → Bool
+  | .block n x, rest, low => ascendBlock b rest n x low
+  | .join l r, rest, low => ascendRows b l (ascendRows b r rest) low
 
 /-- The tail without its last power, by Horner's rule; each term comes from the one before. -/
 def tailLoop (n p q : Nat) : Nat → Nat → Nat → Nat → Nat
@@ -108,7 +108,7 @@ def checkNumbers (c : Certificate) : Bool :=
 def checkRows (c : Certificate) : Bool :=
   (fits c.rowBase c.rows).and
   (((size c.rows).beq c.rowCount).and
-  ((ascendRows c.rowBase (wordBase.pow c.box.length.succ) c.rows (fun _ => .true) 0).and
+  ((ascendRows c.rowBase c.rows (fun _ => .true) 0).and
   (((countRows (isInside c.box) c.rowBase c.rows).beq c.inside).and
   (((countRows (fun x => (isFailed c.tolerance c.noise x).and (isInside c.box x)) c.rowBase c.rows).beq c.failed).and
   ((countRows (fun x => (isUnknown x).and (isInside c.box x)) c.rowBase c.rows).beq c.unknown)))))

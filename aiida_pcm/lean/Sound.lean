@@ -59,7 +59,7 @@ theorem wordsInBox_sound : (box : List Range) → (x : Nat) →
 
 theorem isInside_sound (box : List Range) (x : Nat) :
     Eq (isInside box x) (inBox box (Row.ofNumber box.length x).features) :=
-  wordsInBox_sound box (x.div wordBase)
+  wordsInBox_sound box (x.div featureBase)
 
 theorem count_append (p : Row → Bool) (ys : List Row) :
     (xs : List Row) → Eq (count p (xs.append ys)) ((count p xs).add (count p ys))
@@ -98,21 +98,21 @@ theorem ascend_append (rest : Nat → Bool) (ys : List Nat) :
   | .nil, _ => rfl
   | .cons x xs, low => congrArg (Bool.and (low.ble x)) (ascend_append rest ys xs x.succ)
 
-theorem ascendBlock_sound (b g : Nat) (rest : Nat → Bool) : (n x low : Nat) →
-    Eq (ascendBlock b g rest n x low) (ascend rest ((digits b n x).map (fun y : Nat => y.div g)) low)
+theorem ascendBlock_sound (b : Nat) (rest : Nat → Bool) : (n x low : Nat) →
+    Eq (ascendBlock b rest n x low) (ascend rest ((digits b n x).map (fun y : Nat => y.mod groupBase)) low)
   | .zero, _, _ => rfl
-  | .succ n, x, low => congrArg (Bool.and (low.ble ((x.mod b).div g)))
-      (ascendBlock_sound b g rest n (x.div b) ((x.mod b).div g).succ)
+  | .succ n, x, low => congrArg (Bool.and (low.ble ((x.mod b).mod groupBase)))
+      (ascendBlock_sound b rest n (x.div b) ((x.mod b).mod groupBase).succ)
 
-theorem ascendRows_sound (b g : Nat) : (t : Rows) → (rest : Nat → Bool) → (low : Nat) →
-    Eq (ascendRows b g t rest low) (ascend rest ((t.numbers b).map (fun y : Nat => y.div g)) low)
-  | .block n x, rest, low => ascendBlock_sound b g rest n x low
-  | .join l r, rest, low => (ascendRows_sound b g l (ascendRows b g r rest) low).trans
-      ((ascend_congr (ascendRows_sound b g r rest) _ low).trans
-        ((ascend_append rest ((r.numbers b).map (fun y : Nat => y.div g))
-            ((l.numbers b).map (fun y : Nat => y.div g)) low).trans
+theorem ascendRows_sound (b : Nat) : (t : Rows) → (rest : Nat → Bool) → (low : Nat) →
+    Eq (ascendRows b t rest low) (ascend rest ((t.numbers b).map (fun y : Nat => y.mod groupBase)) low)
+  | .block n x, rest, low => ascendBlock_sound b rest n x low
+  | .join l r, rest, low => (ascendRows_sound b l (ascendRows b r rest) low).trans
+      ((ascend_congr (ascendRows_sound b r rest) _ low).trans
+        ((ascend_append rest ((r.numbers b).map (fun y : Nat => y.mod groupBase))
+            ((l.numbers b).map (fun y : Nat => y.mod groupBase)) low).trans
           (congrArg (fun xs : List Nat => ascend rest xs low)
-            (List.map_append (fun y : Nat => y.div g) (r.numbers b) (l.numbers b)).symm)))
+            (List.map_append (fun y : Nat => y.mod groupBase) (r.numbers b) (l.numbers b)).symm)))
 
 theorem ascend_absent (rest : Nat → Bool) {y : Nat} : (xs : List Nat) → (low : Nat) → y.lt low →
     Eq (ascend rest xs low) .true → Absent y xs
@@ -129,15 +129,15 @@ theorem ascend_distinct (rest : Nat → Bool) : (xs : List Nat) → (low : Nat) 
       ascend_distinct rest xs x.succ (Bool.and_right h)⟩
 
 theorem map_group (m : Nat) : (xs : List Nat) →
-    Eq (xs.map (fun y => y.div (wordBase.pow m.succ))) ((xs.map (Row.ofNumber m)).map Row.group)
+    Eq (xs.map (fun y : Nat => y.mod groupBase)) ((xs.map (Row.ofNumber m)).map Row.group)
   | .nil => rfl
-  | .cons x xs => congrArg (List.cons (x.div (wordBase.pow m.succ))) (map_group m xs)
+  | .cons x xs => congrArg (List.cons (x.mod groupBase)) (map_group m xs)
 
 theorem groups_sound (c : Certificate)
-    (h : Eq (ascendRows c.rowBase (wordBase.pow c.box.length.succ) c.rows (fun _ => .true) 0) .true) :
+    (h : Eq (ascendRows c.rowBase c.rows (fun _ => .true) 0) .true) :
     Distinct (c.table.map Row.group) :=
   Eq.subst (motive := Distinct) (map_group c.box.length (c.rows.numbers c.rowBase))
-    (ascend_distinct (fun _ => .true) _ 0 ((ascendRows_sound c.rowBase _ c.rows (fun _ => .true) 0).symm.trans h))
+    (ascend_distinct (fun _ => .true) _ 0 ((ascendRows_sound c.rowBase c.rows (fun _ => .true) 0).symm.trans h))
 
 /-! ## Pascal's triangle -/
 

@@ -21,6 +21,9 @@ structure Certificate where
   (rowCount inside failed unknown boundNum boundDen smallest : Nat)
 /-- Words have 32 bits. -/
 def wordBase : Nat := 0x100000000
+/-- A group takes two words, and the features begin after the third. -/
+def groupBase : Nat := 0x10000000000000000
+def featureBase : Nat := 0x1000000000000000000000000
 /-- The error word of a row without a reference value. -/
 def unknownError : Nat := 0xffffffff
 /-- The error word of an error that is too large for a word. -/
@@ -29,9 +32,9 @@ def largestError : Nat := 0xfffffffe
 def digits (b : Nat) : Nat → Nat → List Nat
   | .zero, _ => .nil
   | .succ n, x => .cons (x.mod b) (digits b n (x.div b))
-/-- A row with `m` features is a number: lowest the error, then the features, and above them the group (64 bits). -/
+/-- A row with `m` features is a number: lowest the group (64 bits), then the error, then the features. -/
 def Row.ofNumber (m x : Nat) : Row :=
-  ⟨x.div (wordBase.pow m.succ), x.mod wordBase, digits wordBase m (x.div wordBase)⟩
+  ⟨x.mod groupBase, (x.div groupBase).mod wordBase, digits wordBase m (x.div featureBase)⟩
 /-- The rows as numbers: the digits of every block, in order. -/
 def Rows.numbers (b : Nat) : Rows → List Nat
   | .block n x => digits b n x
@@ -40,7 +43,7 @@ def Rows.numbers (b : Nat) : Rows → List Nat
 def Rows.Fit (b : Nat) : Rows → Prop
   | .block n x => x.lt (b.pow n)
   | .join l r => And (l.Fit b) (r.Fit b)
-/-- The base of a packed row: error, features and group take m + 3 words. -/
+/-- The base of a packed row: group, error and features take m + 3 words. -/
 def Certificate.rowBase (c : Certificate) : Nat := wordBase.pow (c.box.length.add 3)
 /-- The rows that the certificate is about. -/
 def Certificate.table (c : Certificate) : List Row := (c.rows.numbers c.rowBase).map (Row.ofNumber c.box.length)

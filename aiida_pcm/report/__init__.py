@@ -48,7 +48,8 @@ def sentence(shown: dict[str, Any]) -> str:
     counted = f'{counts["failed"]} of {counts["inside"]} fresh materials inside the box failed'
     confidence = percent(1 - rate['alpha_num'] / rate['alpha_den'])
     if shown['verdict'] == 'REFUSED':
-        return f'{counted}. With {confidence} confidence that only says a failure rate of at most {bound}; {asked} was asked for.'
+        bounded = f'With {confidence} confidence that only says a failure rate of at most {bound}'
+        return f'{counted}. {bounded}; {asked} was asked for.'
     return f'{counted}: with {confidence} confidence the failure rate is at most {bound}, as was asked for ({asked}).'
 
 

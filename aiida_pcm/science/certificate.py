@@ -412,11 +412,14 @@ def _lean_rows(chosen: Sequence[tuple[int, Row]], features: int) -> str:
 
 
 def _packed(key: int, row: Row) -> int:
-    """A row as one number: lowest the error, then the features, and the group above them (Spec, `Row.ofNumber`)."""
-    number = int(row['error'])
-    for place, feature in enumerate(row['features'], start=1):
+    """A row as one number: lowest the group (64 bits), then the error, then the features (Spec, `Row.ofNumber`).
+
+    Lean hashes a number by its low 64 bits: with the group there, equal errors do not make it slow.
+    """
+    number = key | int(row['error']) << 64
+    for place, feature in enumerate(row['features'], start=3):
         number |= int(feature) << (32 * place)
-    return number | key << (32 * (len(row['features']) + 1))
+    return number
 
 
 # --- schema -----------------------------------------------------------------------------------------------------------

@@ -82,9 +82,12 @@ def noise_of(materials: MaterialSet, wanted: Property) -> float:
 
 def assumptions(materials: MaterialSet, wanted: Property) -> list[str]:
     """What is taken for granted about this reference, beside the standard assumptions of every certificate."""
-    if wanted.name in (materials.metadata.get('noise') or {}):
-        return []
-    return [f'The noise of the reference in {wanted.name} has not been measured; it is taken as 0 {wanted.unit}.']
+    stated = []
+    if materials.metadata['frame'] == 'GENERATED':
+        stated.append('"Not seen" is said of the distorted cells: their compounds may be in the training data.')
+    if wanted.name not in (materials.metadata.get('noise') or {}):
+        stated.append(f'The noise of the reference in {wanted.name} is not measured; it is taken as 0 {wanted.unit}.')
+    return stated
 
 
 def make_rows(materials: MaterialSet, table: Table, box: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -16,8 +16,8 @@ HUBBARD_METALS = frozenset({'Co', 'Cr', 'Fe', 'Mn', 'Mo', 'Ni', 'V', 'W'})
 HUBBARD_ANIONS = frozenset({'O', 'F'})
 MAGNETIC_METALS = frozenset({'Cr', 'Mn', 'Fe', 'Co', 'Ni'})
 NOBLE_GASES = frozenset({'He', 'Ne', 'Ar', 'Kr', 'Xe', 'Rn'})
-LANTHANIDES = frozenset('Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu'.split())
-ACTINIDES = frozenset('Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr'.split())
+LANTHANIDES = frozenset(['Ce', 'Pr', 'Nd', 'Pm', 'Sm', 'Eu', 'Gd', 'Tb', 'Dy', 'Ho', 'Er', 'Tm', 'Yb', 'Lu'])
+ACTINIDES = frozenset(['Ac', 'Th', 'Pa', 'U', 'Np', 'Pu', 'Am', 'Cm', 'Bk', 'Cf', 'Es', 'Fm', 'Md', 'No', 'Lr'])
 
 QUANTITIES = ('force', 'stress', 'energy', 'formation_energy')
 

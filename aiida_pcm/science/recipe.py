@@ -30,19 +30,17 @@ from aiida_pcm.science.conventions import PcmError, why_not_plain_pbe
 from aiida_pcm.science.materials import SEEN, MaterialSet
 
 CATIONS = {
-    1: 'Li Na K Rb Cs Cu Ag'.split(),
-    2: 'Be Mg Ca Sr Ba Zn Cd Hg Pb'.split(),
-    3: 'Al Ga In Sc Y La Bi'.split(),
-    4: 'Ti Zr Hf Si Ge Sn Pb'.split(),
-    5: 'Nb Ta'.split(),
+    1: ['Li', 'Na', 'K', 'Rb', 'Cs', 'Cu', 'Ag'],
+    2: ['Be', 'Mg', 'Ca', 'Sr', 'Ba', 'Zn', 'Cd', 'Hg', 'Pb'],
+    3: ['Al', 'Ga', 'In', 'Sc', 'Y', 'La', 'Bi'],
+    4: ['Ti', 'Zr', 'Hf', 'Si', 'Ge', 'Sn', 'Pb'],
+    5: ['Nb', 'Ta'],
 }
-ANIONS = {1: 'F Cl Br I'.split(), 2: 'O S Se Te'.split(), 3: 'N P As Sb'.split()}
-TETRAHEDRAL = {2: 'Be Mg Zn Cd Hg'.split(), 3: 'B Al Ga In'.split()}
-INTERSTITIAL_METALS = 'Sc Y La Ti Zr Hf V Nb Ta Mo W'.split()
-METALS = (
-    'Li Be Na Mg Al K Ca Sc Ti V Cu Zn Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd Cs Ba La Hf Ta W Re Os Ir Pt Au Tl Pb'
-).split()
-ELEMENTS = METALS + 'C Si Ge Sn'.split()
+ANIONS = {1: ['F', 'Cl', 'Br', 'I'], 2: ['O', 'S', 'Se', 'Te'], 3: ['N', 'P', 'As', 'Sb']}
+TETRAHEDRAL = {2: ['Be', 'Mg', 'Zn', 'Cd', 'Hg'], 3: ['B', 'Al', 'Ga', 'In']}
+INTERSTITIAL_METALS = ['Sc', 'Y', 'La', 'Ti', 'Zr', 'Hf', 'V', 'Nb', 'Ta', 'Mo', 'W']
+METALS = ['Li', 'Be', 'Na', 'Mg', 'Al', 'K', 'Ca', 'Sc', 'Ti', 'V', 'Cu', 'Zn', 'Rb', 'Sr', 'Y', 'Zr', 'Nb', 'Mo', 'Tc', 'Ru', 'Rh', 'Pd', 'Ag', 'Cd', 'Cs', 'Ba', 'La', 'Hf', 'Ta', 'W', 'Re', 'Os', 'Ir', 'Pt', 'Au', 'Tl', 'Pb']
+ELEMENTS = METALS + ['C', 'Si', 'Ge', 'Sn']
 
 
 @dataclass(frozen=True)
@@ -273,7 +271,7 @@ def _binaries(cations: dict[int, list[str]], ratio: tuple[int, int]) -> list[tup
 
 def _perovskites() -> list[tuple[str, str, str]]:
     sites = [(1, 2, 1), (1, 5, 2), (2, 4, 2), (3, 3, 2)]
-    large = {1: 'Na K Rb Cs'.split(), 2: 'Ca Sr Ba Pb'.split(), 3: 'Y La Bi'.split()}
+    large = {1: ['Na', 'K', 'Rb', 'Cs'], 2: ['Ca', 'Sr', 'Ba', 'Pb'], 3: ['Y', 'La', 'Bi']}
     return [(a, b, x) for p, q, r in sites for a in large[p] for b in CATIONS[q] for x in ANIONS[r] if a != b]
 
 

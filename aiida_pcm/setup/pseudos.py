@@ -35,7 +35,7 @@ STRINGENCY = 'pcm'
 DENSITY_FACTOR = 4  # norm-conserving: the density needs four times the cut-off of the wave functions
 
 # Elements that need the harder cut-off (physics.md: 80-100 Ry for O, F and 3d metals).
-HARD = frozenset('C N O F Na Mg Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga'.split())
+HARD = frozenset(['C', 'N', 'O', 'F', 'Na', 'Mg', 'Sc', 'Ti', 'V', 'Cr', 'Mn', 'Fe', 'Co', 'Ni', 'Cu', 'Zn', 'Ga'])
 
 
 @dataclass(frozen=True)

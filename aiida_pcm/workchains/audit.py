@@ -13,6 +13,7 @@ from aiida_pcm.calcfunctions.split_dataset import split_dataset
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.groups.audit import collect
+from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import get_property
 from aiida_pcm.science.parts import divide
@@ -96,6 +97,7 @@ class AuditWorkChain(WorkChain):
         :param tolerance: in the property's unit; None for the property's default.
         :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks.
         """
+        parse_rate(failure_rate)
         _require(codes)
         inputs = load('audit', protocol, {'property': property, **(overrides or {})})
         wanted = get_property(inputs['property'])
@@ -169,9 +171,7 @@ class AuditWorkChain(WorkChain):
         found = self.ctx.falsify.outputs
         inputs.update(self._given('property', 'tolerance'), dataset=self.ctx.search)
         inputs.update(evaluation=found.evaluation, table=found.table, query_log=found.query_log)
-        self.to_context(
-            validate=self.submit(ValidateWorkChain, envelope=self.ctx.envelope.outputs.envelope, **inputs)
-        )
+        self.to_context(validate=self.submit(ValidateWorkChain, envelope=self.ctx.envelope.outputs.envelope, **inputs))
 
     def inspect_validate(self) -> ExitCode | None:
         """Hand on the referee's judgement."""

@@ -24,8 +24,8 @@ from aiida_pcm.workchains.protocol import load
 class CertifyWorkChain(WorkChain):
     """Certify a box on data never used before.
 
-    The same use of a part (part, weights, property, tolerance, box, requested rate) returns the certificate that exists;
-    the j-th different use spends alpha_j = 0.05 / (j (j + 1)).
+    The same use of a part (part, weights, property, tolerance, box, requested rate) returns the certificate that
+    exists; the j-th different use spends alpha_j = 0.05 / (j (j + 1)).
     """
 
     @classmethod
@@ -41,7 +41,9 @@ class CertifyWorkChain(WorkChain):
         spec.input('envelope', valid_type=orm.Dict, help='The box, from pcm.envelope.')
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
         spec.input('validation', valid_type=orm.Dict, required=False, help='From pcm.validate; printed, not proved.')
-        spec.input('query_log', valid_type=orm.ArrayData, required=False, help='From pcm.falsify; its sums are printed.')
+        spec.input(
+            'query_log', valid_type=orm.ArrayData, required=False, help='From pcm.falsify; its sums are printed.'
+        )
         spec.inputs.validator = checks.comparison_validator
         spec.outline(
             cls.look_up,
@@ -68,6 +70,7 @@ class CertifyWorkChain(WorkChain):
         overrides: dict[str, Any] | None = None,
     ) -> ProcessBuilder:
         """Builder for the certification part of a data set; ``overrides`` are those of the audit, and come last."""
+        parse_rate(failure_rate)
         inputs = load('audit', protocol, overrides)
         builder = cls.get_builder()
         evaluate = EvaluateBaseWorkChain.get_builder_from_protocol(code, model, dataset, overrides=inputs['evaluate'])

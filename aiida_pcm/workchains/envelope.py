@@ -9,6 +9,7 @@ from aiida.engine import ProcessBuilder, WorkChain
 
 from aiida_pcm.calcfunctions.draw_envelope import draw_envelope
 from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.protocol import load
 
@@ -25,7 +26,7 @@ class EnvelopeWorkChain(WorkChain):
         spec.input(
             'failure_rate', valid_type=orm.Str, validator=checks.rate_validator, help='Requested rate, exact: 1/5.'
         )
-        spec.input('settings', valid_type=orm.Dict, help='How to peel: aiida_pcm.science.envelope.Settings.')
+        spec.input('settings', valid_type=orm.Dict, help='How to peel: target, peel, smallest, resamples.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap.')
         spec.outline(cls.draw)
         spec.output('envelope', valid_type=orm.Dict, help='The box, and how it was picked.')
@@ -42,6 +43,7 @@ class EnvelopeWorkChain(WorkChain):
         overrides: dict[str, Any] | None = None,
     ) -> ProcessBuilder:
         """Builder from the protocol of the audit; ``overrides`` come last, unknown keys are an error."""
+        parse_rate(failure_rate)
         inputs = load('audit', protocol, overrides)['envelope']
         builder = cls.get_builder()
         builder.dataset, builder.table = dataset, table

@@ -28,9 +28,7 @@ class FalsifyWorkChain(WorkChain):
         spec.input(
             'strategies', valid_type=orm.List, validator=checks.strategies_validator, help='Names of the adversaries.'
         )
-        spec.input(
-            'budget', valid_type=orm.Int, validator=checks.positive_validator, help='Queries of each adversary.'
-        )
+        spec.input('budget', valid_type=orm.Int, validator=checks.positive_validator, help='Queries of each adversary.')
         spec.input('seed', valid_type=orm.Int, help='Seed of every adversary.')
         spec.inputs.validator = checks.comparison_validator
         spec.outline(cls.evaluate, cls.inspect_evaluate, cls.search)

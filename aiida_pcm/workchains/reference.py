@@ -32,9 +32,7 @@ class ReferenceWorkChain(PwBatchMixin, WorkChain):
         spec.input('n', valid_type=orm.Int, help='Number of compounds.')
         spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x, see aiida_pcm.workchains.pw.pw_inputs.')
         spec.input('label', valid_type=orm.Str, help='Label of the data set.')
-        spec.input(
-            'max_concurrent', valid_type=int, non_db=True, default=1, help='How many pw.x run at a time.'
-        )
+        spec.input('max_concurrent', valid_type=int, non_db=True, default=1, help='How many pw.x run at a time.')
         spec.outline(
             cls.draw,
             while_(cls.some_are_left)(cls.run_some, cls.inspect_some),
@@ -69,7 +67,9 @@ class ReferenceWorkChain(PwBatchMixin, WorkChain):
     def _cost(self, row: int) -> float:
         materials = self.ctx.materials.materials
         atoms = materials.atoms(row)
-        distance = self.inputs.settings['kpoints_distance']['metal' if is_metallic(materials.elements(row)) else 'other']
+        distance = self.inputs.settings['kpoints_distance'][
+            'metal' if is_metallic(materials.elements(row)) else 'other'
+        ]
         return cost(atoms, electrons=float(len(atoms)), cutoff=1.0, distance=distance)
 
     def collect(self) -> ExitCode | None:

@@ -37,9 +37,7 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         spec.input('max_concurrent', valid_type=int, non_db=True, default=1, help='How many pw.x run at a time.')
         spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.compare)
         spec.output('validation', valid_type=orm.Dict, help='Converged share, force ratios, a judgement on each.')
-        spec.exit_code(
-            412, 'ERROR_NOTHING_CONVERGED', message='None of {n} runs of pw.x converged; the first: {cause}'
-        )
+        spec.exit_code(412, 'ERROR_NOTHING_CONVERGED', message='None of {n} runs of pw.x converged; the first: {cause}')
 
     @classmethod
     def get_builder_from_protocol(
@@ -94,4 +92,3 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         )
         self.out('validation', validation)
         return None
-

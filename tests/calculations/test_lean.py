@@ -93,7 +93,7 @@ def test_a_mended_runner_does_not_find_the_old_proof(builder, monkeypatch, tmp_p
     mended.write_bytes(calculation._RUNNER.read_bytes() + b'# mended\n')
     monkeypatch.setattr(calculation, '_RUNNER', mended)
     assert calculation.runner_sha256() != before
-    assert LeanCalculation.get_builder().runner.value != before
+    assert LeanCalculation.spec().inputs['runner'].default().value != before
 
 
 def test_entry_points():

@@ -16,17 +16,6 @@ from aiida_pcm.science.materials import MaterialSet
 
 
 @pytest.fixture
-def run(aiida_profile):
-    """Run a command in the session's profile: exit status, standard output, standard error."""
-
-    def invoke(*arguments: str):
-        result = CliRunner().invoke(main, ['-p', aiida_profile.name, *arguments])
-        return result.exit_code, result.stdout, result.stderr
-
-    return invoke
-
-
-@pytest.fixture
 def two_datasets(aiida_profile_clean, tiny_materials) -> list[DatasetData]:
     """An older and a newer one."""
     newer = tiny_materials.subset([0, 1]).with_metadata(label='newer')

@@ -201,6 +201,11 @@ def test_the_smallest_n_is_where_the_verdict_turns(bench, rate, use):
     assert refuses(bench, [tampered(short, 'verdict', 'CERTIFIED')])
 
 
+def test_many_equal_rows(bench):
+    """Lean hashes numbers by their low bits: rows that differ in their group alone must not collide."""
+    assert accepts(bench, [plain(2000, 0)])
+
+
 def test_long_tails(bench):
     documents = [plain(500, 50), plain(500, 49), plain(499, 1)]
     assert accepts(bench, documents)
