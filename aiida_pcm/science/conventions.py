@@ -63,6 +63,8 @@ class Convention:
             raise PcmError(f'A convention has no field {", ".join(unknown)}.', f'Use only {", ".join(sorted(known))}.')
         if 'functional' not in fields:
             raise PcmError('A convention without a functional says nothing.', 'State the functional, for example PBE.')
+        if wrong := sorted(name for name, value in fields.items() if not isinstance(value, str)):
+            raise PcmError(f'The {", ".join(wrong)} of a convention is not a text.', "Write 'none' for nothing.")
         return cls(**fields)
 
     def __str__(self) -> str:
@@ -85,26 +87,42 @@ def why_not_plain_pbe(elements: Iterable[str]) -> str | None:
     Source: design notes, physics.md ('Plain PBE against a Materials-Project-trained model').
     """
     present = frozenset(elements)
-    anions = sorted(present & HUBBARD_ANIONS)
-    if (metals := sorted(present & HUBBARD_METALS)) and anions:
-        return f'{metals[0]} with {anions[0]}: the Materials Project adds +U'
+    return _why_not_without_hubbard(present) or _why_not_without_spin(present) or _why_not_with_other_cores(present)
+
+
+def _why_not_without_hubbard(present: frozenset[str]) -> str | None:
+    metals, anions = sorted(present & HUBBARD_METALS), sorted(present & HUBBARD_ANIONS)
+    return f'{metals[0]} with {anions[0]}: the Materials Project adds +U' if metals and anions else None
+
+
+def _why_not_without_spin(present: frozenset[str]) -> str | None:
     if magnetic := sorted(present & MAGNETIC_METALS):
         return f'{magnetic[0]} is magnetic: a reference without spin is another state'
+    return 'O2 is a magnetic molecule' if present == {'O'} else None
+
+
+def _why_not_with_other_cores(present: frozenset[str]) -> str | None:
     if frozen := sorted(present & (LANTHANIDES | ACTINIDES)):
         return f'{frozen[0]}: f electrons are treated otherwise in the Materials Project'
     if noble := sorted(present & NOBLE_GASES):
         return f'{noble[0]} is a noble gas'
-    if present == {'O'}:
-        return 'O2 is a magnetic molecule'
     return None
 
 
-def check_comparable(quantity: str, model: Convention, reference: Convention, compositions: Iterable[Iterable[str]]) -> None:
+def check_comparable(
+    quantity: str, model: Convention, reference: Convention, compositions: Iterable[Iterable[str]]
+) -> None:
     """Refuse a comparison that means nothing.
+
+    The functionals must agree, and for energies their zero too. Where +U, spin or pseudopotentials differ, the rows
+    must do without what differs: +U matters to some d metals with O or F, spin to magnetic metals and O2, another
+    family to f elements and noble gases. A model that does not name pseudopotentials was trained on VASP's.
 
     :param quantity: one of QUANTITIES.
     :param compositions: the elements of each row that would be compared.
     :raises PcmError: names both conventions and, where it depends on the row, the first row that is not legal.
+
+    Source: design notes, physics.md.
     """
     if quantity not in QUANTITIES:
         raise PcmError(f'Unknown quantity {quantity!r}.', f'Use one of {", ".join(QUANTITIES)}.')
@@ -115,12 +133,17 @@ def check_comparable(quantity: str, model: Convention, reference: Convention, co
         )
     if quantity in ('energy', 'formation_energy'):
         _check_same_energy_zero(quantity, model, reference, sides)
-        return
-    if (model.hubbard, model.spin) == (reference.hubbard, reference.spin):
-        return
-    for elements in compositions:
-        if reason := why_not_plain_pbe(elements):
-            raise PcmError(f'{reason}; {sides}.', 'Leave these materials out or take a reference of the same theory.')
+    obstacles = [_why_not_without_hubbard] if model.hubbard != reference.hubbard else []
+    obstacles += [_why_not_without_spin] if model.spin != reference.spin else []
+    same_cores = reference.pseudopotentials in (model.pseudopotentials or 'PAW', model.pseudopotentials)
+    obstacles += [] if same_cores else [_why_not_with_other_cores]
+    for row, elements in enumerate(compositions if obstacles else ()):
+        present = frozenset(elements)
+        if reason := next(filter(None, (obstacle(present) for obstacle in obstacles)), None):
+            raise PcmError(
+                f'Row {row} ({", ".join(sorted(present))}): {reason}; {sides}.',
+                'Leave these materials out or take a reference of the same theory.',
+            )
 
 
 def _check_same_energy_zero(quantity: str, model: Convention, reference: Convention, sides: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM
+from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM, PcmError
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.recipe import METALS
 
@@ -19,7 +19,12 @@ RYDBERG_CUTOFF_VOLUME = 6 * np.pi**2
 
 @dataclass(frozen=True)
 class PwResult:
-    """One converged run of pw.x: energy (eV), forces (n_atoms, 3) in eV/A, stress (3, 3) in GPa, positive compressed."""
+    """One converged run of pw.x.
+
+    :param energy: total, eV.
+    :param forces: (n_atoms, 3), eV/A, in the order of the structure's atoms.
+    :param stress_gpa: (3, 3), GPa, positive where the cell is compressed, as Quantum ESPRESSO prints it.
+    """
 
     energy: float
     forces: Array
@@ -27,39 +32,67 @@ class PwResult:
 
 
 def reference_columns(materials: MaterialSet, runs: Mapping[int, PwResult]) -> dict[str, Array]:
-    """Reference columns of a data set; rows without a run are nan.
+    """Reference columns of a data set: ``energy`` (n,) eV, ``stress`` (n, 3, 3) eV/A^3, ``forces`` (N, 3) eV/A.
 
     Quantum ESPRESSO gives the stress positive under compression; here, as in ase, tension is positive.
+
+    :param runs: results by row; rows without one are nan.
+    :raises PcmError: a run of a row that is not there, or with other shapes than the row has.
     """
     energy = np.full(len(materials), np.nan)
     stress = np.full((len(materials), 3, 3), np.nan)
     forces = np.full((materials.n_atoms, 3), np.nan)
     for row, run in runs.items():
+        _check_run(materials, row, run)
         energy[row] = run.energy
         stress[row] = -np.asarray(run.stress_gpa) / GPA_PER_EV_PER_CUBIC_ANGSTROM
         forces[materials.atom_slice(row)] = run.forces
     return {'energy': energy, 'stress': stress, 'forces': forces}
 
 
+def _check_run(materials: MaterialSet, row: int, run: PwResult) -> None:
+    if not 0 <= row < len(materials):
+        raise PcmError(f'There is no row {row} in {len(materials)} materials.', 'Name the runs by rows of this set.')
+    span = materials.atom_slice(row)
+    found, expected = (np.shape(run.forces), np.shape(run.stress_gpa)), ((span.stop - span.start, 3), (3, 3))
+    if found != expected:
+        raise PcmError(
+            f'Forces and stress of {materials.ids[row]} have shapes {found}, not {expected}.', 'Name the right run.'
+        )
+
+
 def is_metallic(symbols: Sequence[str]) -> bool:
-    """Whether a material of these elements needs the k-points of a metal: it holds metals alone."""
+    """Whether a material of these elements needs the k-points of a metal: it holds metals of METALS alone.
+
+    A rule for choosing a k-spacing before any calculation, no physics: metallic carbides, nitrides and tin are missed.
+    """
     return set(symbols) <= set(METALS)
 
 
 def k_mesh(cell: NDArray[np.float64], distance: float) -> tuple[int, int, int]:
-    """Smallest mesh whose points are at most `distance` (1/A, with 2 pi) apart along each reciprocal vector."""
+    """Smallest mesh whose points are at most `distance` (1/A, with 2 pi) apart along each reciprocal vector.
+
+    The quotient is rounded to five digits first, as in AiiDA's KpointsData, so that this is the mesh that pw.x gets.
+
+    :param cell: (3, 3) lattice vectors as rows, A.
+    :raises PcmError: a distance that is not positive.
+    """
+    if not distance > 0:
+        raise PcmError(f'K-points cannot be {distance} 1/A apart.', 'Give a positive distance.')
     lengths = np.linalg.norm(2 * np.pi * np.linalg.inv(cell), axis=0)
-    a, b, c = (int(n) for n in np.maximum(np.ceil(lengths / distance), 1))
+    a, b, c = (int(n) for n in np.maximum(np.ceil(np.round(lengths / distance, 5)), 1))
     return a, b, c
 
 
 def cost(atoms: Atoms, electrons: float, cutoff: float, distance: float) -> float:
     """Relative cost of a run: electrons x k-points x plane waves.
 
+    K-points are halved by time reversal; plane waves fill a sphere of |G|^2 <= cutoff (Ry, 1/bohr^2).
+
     :param electrons: number of valence electrons of the cell.
     :param cutoff: of the wave functions, Ry.
     :param distance: of the k-points, 1/A.
     """
-    plane_waves = atoms.get_volume() / BOHR**3 * cutoff**1.5 / RYDBERG_CUTOFF_VOLUME
+    plane_waves = atoms.cell.volume / BOHR**3 * cutoff**1.5 / RYDBERG_CUTOFF_VOLUME
     n_k = max(np.prod(k_mesh(atoms.cell.array, distance)) / 2, 1)
     return float(electrons * n_k * plane_waves)

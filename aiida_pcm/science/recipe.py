@@ -1,8 +1,12 @@
 """The declared recipe from which generated materials are drawn: prototype x composition x strain x rattle.
 
-A draw is decided by hashes of (recipe, seed, number of the draw) alone, so a set of n materials is the beginning of every
-larger one, and nobody can prefer a draw. Prototypes are drawn uniformly, then compositions uniformly within a prototype;
-a compound that was drawn before is skipped: one row per compound.
+A draw is decided by hashes of (recipe, seed, number of the draw) alone, so a set of n materials is the beginning of
+every larger one, and nobody can prefer a draw. Prototypes are drawn uniformly, then compositions uniformly within a
+prototype; a set of elements that was drawn before is skipped: one row per compound, and never two compounds of one
+chemical system (PbO and PbO2).
+
+The hash of a recipe covers its parameters and its compounds, not the code that builds their cells: whoever changes what
+is built gives the recipe a new version. A test holds the cells of version 1 fast.
 
 Starting volumes are guesses on purpose independent of any potential: Shannon radii (R. D. Shannon, Acta Cryst. A32, 751
 (1976), through pymatgen) for ionic prototypes, covalent radii (Cordero et al., Dalton Trans. 2832 (2008), through ase)
@@ -17,6 +21,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,10 +29,16 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii, reference_states
 from numpy.typing import NDArray
-from pymatgen.core import Composition, Species
+from pymatgen.core.composition import Composition
+from pymatgen.core.periodic_table import Species
 
 from aiida_pcm.science.conventions import PcmError, why_not_plain_pbe
 from aiida_pcm.science.materials import SEEN, MaterialSet
+
+
+def _symbols(text: str) -> list[str]:
+    return text.split()
+
 
 CATIONS = {
     1: ['Li', 'Na', 'K', 'Rb', 'Cs', 'Cu', 'Ag'],
@@ -39,7 +50,9 @@ CATIONS = {
 ANIONS = {1: ['F', 'Cl', 'Br', 'I'], 2: ['O', 'S', 'Se', 'Te'], 3: ['N', 'P', 'As', 'Sb']}
 TETRAHEDRAL = {2: ['Be', 'Mg', 'Zn', 'Cd', 'Hg'], 3: ['B', 'Al', 'Ga', 'In']}
 INTERSTITIAL_METALS = ['Sc', 'Y', 'La', 'Ti', 'Zr', 'Hf', 'V', 'Nb', 'Ta', 'Mo', 'W']
-METALS = ['Li', 'Be', 'Na', 'Mg', 'Al', 'K', 'Ca', 'Sc', 'Ti', 'V', 'Cu', 'Zn', 'Rb', 'Sr', 'Y', 'Zr', 'Nb', 'Mo', 'Tc', 'Ru', 'Rh', 'Pd', 'Ag', 'Cd', 'Cs', 'Ba', 'La', 'Hf', 'Ta', 'W', 'Re', 'Os', 'Ir', 'Pt', 'Au', 'Tl', 'Pb']
+METALS = _symbols(
+    'Li Be Na Mg Al K Ca Sc Ti V Cu Zn Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd Cs Ba La Hf Ta W Re Os Ir Pt Au Tl Pb'
+)
 ELEMENTS = METALS + ['C', 'Si', 'Ge', 'Sn']
 
 
@@ -47,9 +60,14 @@ ELEMENTS = METALS + ['C', 'Si', 'Ge', 'Sn']
 class Recipe:
     """What a generated set is drawn from; its hash names the population that a certificate is about.
 
-    :param strain: every component of the symmetric strain tensor is uniform in +-strain.
+    :param version: of the prototypes, compositions and starting volumes; there is only version 1.
+    :param strain: every component of the symmetric strain tensor is uniform in +-strain. Below 1/3, so that no cell
+        collapses: no principal strain exceeds three times a component.
     :param rattle: the standard deviation of the displacements (A) is uniform between these two, one a material.
     :param shortest: no two atoms are nearer than this fraction of the sum of their covalent radii.
+    :raises PcmError: for values that make no recipe.
+
+    Source of the defaults: design notes, physics.md ('Recipe for generated structures').
     """
 
     version: int = 1
@@ -57,11 +75,28 @@ class Recipe:
     rattle: tuple[float, float] = (0.02, 0.12)
     shortest: float = 0.75
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'rattle', tuple(self.rattle))
+        if self.version != 1:
+            raise PcmError(f'There is no version {self.version} of the recipe.', 'Use version 1.')
+        if not 0 <= self.strain < 1 / 3:
+            raise PcmError(f'A strain of {self.strain} is not possible.', 'Give one from 0 up to, not including, 1/3.')
+        if len(self.rattle) != 2 or not 0 <= self.rattle[0] <= self.rattle[1] < np.inf:
+            raise PcmError(f'{self.rattle} is no range of a rattle.', 'Give the smallest and the largest, in A.')
+        if not 0 < self.shortest < np.inf:
+            raise PcmError(f'A shortest distance of {self.shortest} is not possible.', 'Give a positive fraction.')
+
     @property
     def sha256(self) -> str:
         """Hash of the parameters and of every compound that can be drawn."""
-        content = {**asdict(self), 'compounds': {name: [list(c) for c in p.compositions] for name, p in PROTOTYPES.items()}}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return _recipe_sha256(self)
+
+
+@cache
+def _recipe_sha256(recipe: Recipe) -> str:
+    compounds = {name: [list(c) for c in prototype.compositions] for name, prototype in PROTOTYPES.items()}
+    content = {**asdict(recipe), 'compounds': compounds}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -75,18 +110,17 @@ class Prototype:
 def draw(recipe: Recipe, seed: int, n: int) -> MaterialSet:
     """Draw n compounds, each strained and rattled, without references.
 
-    :return: ids ``<prototype>-<formula>``, groups the reduced formula, features ``rattle`` (A) and ``volume_strain``.
-    :raises PcmError: if n is not positive or more than the recipe holds.
+    :return: ids ``<prototype>-<formula>``, groups the reduced formula, frame GENERATED, pose SINGLE_POINT. ``seen`` is
+        'not seen', which is said of the distorted cells: their compounds may well be in a model's training data.
+    :raises PcmError: if n is not positive or more than the recipe holds, or if a compound cannot be distorted.
     """
     if n < 1:
         raise PcmError(f'{n} compounds cannot be drawn.', 'Ask for at least one.')
-    atoms, ids, groups, sigmas = [], [], [], []
+    atoms, ids, groups = [], [], []
     for name, pristine, number in itertools.islice(_draws(recipe, seed), n):
-        distorted, sigma = _distort(pristine, recipe, _generator(recipe, seed, number, 'distortion'))
-        atoms.append(distorted)
-        groups.append(Composition(pristine.get_chemical_formula()).reduced_formula)
+        atoms.append(_distort(pristine, recipe, _generator(recipe, seed, number, 'distortion')))
+        groups.append(Composition(str(pristine.symbols)).reduced_formula)
         ids.append(f'{name}-{groups[-1]}')
-        sigmas.append(sigma)
     if len(atoms) < n:
         raise PcmError(f'The recipe holds {len(atoms)} compounds, {n} were asked for.', 'Ask for fewer.')
     metadata = {
@@ -104,7 +138,8 @@ def draw(recipe: Recipe, seed: int, n: int) -> MaterialSet:
 def _draws(recipe: Recipe, seed: int) -> Iterator[tuple[str, Atoms, int]]:
     """Prototype, undistorted cell and number of each accepted draw; ends when every compound has been drawn.
 
-    A cell that the strain alone could bring below the shortest distance is no member of the population.
+    A cell whose shortest distance, shrunk by the largest diagonal strain, is too short is no member of the population.
+    Its chemical system counts as drawn all the same.
     """
     names = sorted(PROTOTYPES)
     compounds = {_compound(c) for p in PROTOTYPES.values() for c in p.compositions}
@@ -139,28 +174,33 @@ def _generator(recipe: Recipe, seed: int, number: int, purpose: str) -> np.rando
     return np.random.Generator(np.random.Philox(_digest(recipe, seed, number, purpose) % 2**128))
 
 
-def _distort(pristine: Atoms, recipe: Recipe, random: np.random.Generator) -> tuple[Atoms, float]:
+def _distort(pristine: Atoms, recipe: Recipe, random: np.random.Generator) -> Atoms:
     """Strain, then rattle; the rattle is drawn again until no two atoms are too near."""
-    draw = random.uniform(-recipe.strain, recipe.strain, (3, 3))
-    strain = np.triu(draw) + np.triu(draw, 1).T
-    strained = pristine.copy()
+    components = random.uniform(-recipe.strain, recipe.strain, (3, 3))
+    strain = np.triu(components) + np.triu(components, 1).T
+    strained: Any = Atoms(pristine)
     strained.set_cell(pristine.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     sigma = float(random.uniform(*recipe.rattle))
     for _ in range(1000):
-        rattled = strained.copy()
+        rattled = Atoms(strained)
         rattled.positions += random.normal(0.0, sigma, rattled.positions.shape)
         if shortest_ratio(rattled) >= recipe.shortest:
-            return rattled, sigma
+            return rattled
     raise PcmError(f'{pristine.symbols} cannot be distorted without atoms too near.', 'Lower the strain or the rattle.')
 
 
 def shortest_ratio(atoms: Atoms) -> float:
-    """Smallest distance between two atoms (periodic images too) over the sum of their covalent radii."""
+    """Smallest distance between two atoms, periodic images too, over the sum of their covalent radii.
+
+    Looks at the neighbouring cells only, which is enough for the compact cells of this recipe (a test compares it with
+    a full search); `features.shortest_distance_ratio` serves any cell.
+    """
     images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
     shifts: NDArray[np.float64] = images @ atoms.cell.array
     separation = atoms.positions[None, :, None] + shifts[None, None] - atoms.positions[:, None, None]
     distance = np.linalg.norm(separation, axis=-1)
-    distance[distance < 1e-9] = np.inf
+    itself = np.arange(len(atoms))
+    distance[itself, itself, len(images) // 2] = np.inf
     radii = covalent_radii[atoms.numbers]
     return float((distance.min(axis=2) / (radii[:, None] + radii[None, :])).min())
 
@@ -182,29 +222,28 @@ def _covalent(*symbols: str) -> float:
 def _metallic_volume(symbol: str) -> float:
     """Volume an atom of the element at its own equilibrium, A^3."""
     atoms = bulk(symbol)
-    return float(atoms.get_volume() / len(atoms))
+    return float(atoms.cell.volume / len(atoms))
 
 
-def _binary_distance(cation: str, anion: str, coordination: str) -> float:
-    charge = next((z for z in CATIONS if cation in CATIONS[z] and _balances(z, anion)), None)
-    if charge is None:
+def _binary_distance(c: tuple[str, ...], ratio: tuple[int, int], coordination: str) -> float:
+    """Distance from cation to anion, A: the sum of their ionic radii; of covalent ones for nitrides, carbides and like.
+
+    :param ratio: cations to anions in the formula; it says which charge the cation has (lead takes two).
+    """
+    cation, anion = c
+    anion_charge = next((z for z in (1, 2) if anion in ANIONS[z]), None)
+    if anion_charge is None:
         return _covalent(cation, anion)
-    anion_charge = next(z for z in ANIONS if anion in ANIONS[z])
-    if anion_charge == 3:
-        return _covalent(cation, anion)
+    charge = anion_charge * ratio[1] // ratio[0]
     return _ionic_radius(cation, charge, coordination) + _ionic_radius(anion, -anion_charge, 'VI')
 
 
-def _balances(charge: int, anion: str) -> bool:
-    return any(anion in ANIONS[z] and charge in (z, 2 * z) or 2 * charge == z and anion in ANIONS[z] for z in ANIONS)
-
-
 def _rocksalt(c: tuple[str, ...]) -> Atoms:
-    return bulk(c[0] + c[1], 'rocksalt', a=2 * _binary_distance(c[0], c[1], 'VI'))
+    return bulk(c[0] + c[1], 'rocksalt', a=2 * _binary_distance(c, (1, 1), 'VI'))
 
 
 def _caesium_chloride(c: tuple[str, ...]) -> Atoms:
-    return bulk(c[0] + c[1], 'cesiumchloride', a=2 / np.sqrt(3) * _binary_distance(c[0], c[1], 'VIII'))
+    return bulk(c[0] + c[1], 'cesiumchloride', a=2 / np.sqrt(3) * _binary_distance(c, (1, 1), 'VIII'))
 
 
 def _intermetallic(c: tuple[str, ...]) -> Atoms:
@@ -221,18 +260,19 @@ def _wurtzite(c: tuple[str, ...]) -> Atoms:
 
 
 def _fluorite(c: tuple[str, ...]) -> Atoms:
-    return bulk(f'{c[0]}{c[1]}2', 'fluorite', a=4 / np.sqrt(3) * _binary_distance(c[0], c[1], 'VIII'))
+    return bulk(f'{c[0]}{c[1]}2', 'fluorite', a=4 / np.sqrt(3) * _binary_distance(c, (1, 2), 'VIII'))
 
 
 def _antifluorite(c: tuple[str, ...]) -> Atoms:
-    return bulk(f'{c[1]}{c[0]}2', 'fluorite', a=4 / np.sqrt(3) * _binary_distance(c[0], c[1], 'IV'))
+    return bulk(f'{c[1]}{c[0]}2', 'fluorite', a=4 / np.sqrt(3) * _binary_distance(c, (2, 1), 'IV'))
 
 
 def _rutile(c: tuple[str, ...]) -> Atoms:
-    d = _binary_distance(c[0], c[1], 'VI')
+    d = _binary_distance(c, (1, 2), 'VI')
     u, ratio = 0.305, 0.64
     a = d / (np.sqrt(2) * u)
-    scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (u, u, 0), (1 - u, 1 - u, 0), (0.5 + u, 0.5 - u, 0.5), (0.5 - u, 0.5 + u, 0.5)]
+    scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (u, u, 0), (1 - u, 1 - u, 0)]
+    scaled += [(0.5 + u, 0.5 - u, 0.5), (0.5 - u, 0.5 + u, 0.5)]
     return Atoms([c[0]] * 2 + [c[1]] * 4, scaled_positions=scaled, cell=[a, a, ratio * a], pbc=True)
 
 
@@ -253,7 +293,8 @@ def _perovskite_balance(c: tuple[str, ...], b_charge: int) -> bool:
 
 
 def _element(c: tuple[str, ...]) -> Atoms:
-    lattice = reference_states[atomic_numbers[c[0]]]['symmetry']
+    state = reference_states[atomic_numbers[c[0]]]
+    lattice = state['symmetry'] if state else None
     return bulk(c[0], cubic=True) if lattice in ('bcc', 'fcc', 'diamond') else bulk(c[0])
 
 
@@ -280,13 +321,14 @@ def _legal(candidates: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 
 
 def _prototypes() -> dict[str, Prototype]:
+    tetrahedral = _binaries(TETRAHEDRAL, (1, 1))
     interstitial = [(metal, light) for metal in INTERSTITIAL_METALS for light in ('C', 'N')]
     compounds: dict[str, tuple[list[Any], Callable[[tuple[str, ...]], Atoms]]] = {
         'rocksalt': (_binaries(CATIONS, (1, 1)) + interstitial, _rocksalt),
         'caesium-chloride': (_binaries({z: CATIONS[z] for z in (1, 2)}, (1, 1)), _caesium_chloride),
         'intermetallic-B2': (list(itertools.combinations(METALS, 2)), _intermetallic),
-        'zincblende': (_binaries(TETRAHEDRAL, (1, 1)) + [('Si', 'C'), ('Cu', 'Cl'), ('Cu', 'Br'), ('Cu', 'I')], _zincblende),
-        'wurtzite': (_binaries(TETRAHEDRAL, (1, 1)) + [('Si', 'C'), ('Ag', 'I')], _wurtzite),
+        'zincblende': ([*tetrahedral, ('Si', 'C'), ('Cu', 'Cl'), ('Cu', 'Br'), ('Cu', 'I')], _zincblende),
+        'wurtzite': ([*tetrahedral, ('Si', 'C'), ('Ag', 'I')], _wurtzite),
         'fluorite': (_binaries(CATIONS, (1, 2)), _fluorite),
         'antifluorite': (_binaries({1: CATIONS[1]}, (2, 1)), _antifluorite),
         'rutile': (_binaries(CATIONS, (1, 2)), _rutile),

@@ -71,6 +71,14 @@ def test_a_second_audit_finds_its_work_done(audited, run, dataset, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_report_can_be_written_again(audited, run, tmp_path):
+    page = tmp_path / 'page.html'
+    status, _, errors = run('report', json.loads(audited[2])['uuid'], '-o', str(page))
+    assert status == 0, errors
+    assert 'REFUSED' in page.read_text()
+
+
+@pytest.mark.slow
 def test_a_process_that_fails_has_a_status_of_its_own(run, dataset, monkeypatch):
     """Exit status 3, and the command that shows what the process reported."""
     monkeypatch.setattr('aiida.engine.run_get_node', lambda builder: ({}, _failed_node()))

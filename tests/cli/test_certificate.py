@@ -72,12 +72,6 @@ def test_verify_reads_the_stored_bytes(run, certificates):
     assert run('certificate', 'verify', certificates[1].uuid)[1].splitlines()[-1] == 'The certificate does not hold.'
 
 
-def test_report_is_written(run, certificates, tmp_path):
-    status, output, _ = run('report', certificates[0].uuid, '-o', str(tmp_path / 'page.html'))
-    assert status == 0, output
-    assert (tmp_path / 'page.html').stat().st_size > 0
-
-
 def test_stored_bytes_are_the_document(certificates):
     node = orm.load_node(certificates[0].uuid)
     assert schema.canonical(node.document) == node.base.repository.get_object_content(FILENAME, mode='rb')

@@ -1,0 +1,1 @@
+"""The Lean library: four sources and a README; no Python."""
