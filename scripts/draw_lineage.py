@@ -1,4 +1,4 @@
-"""Print the provenance of a certificate in Graphviz's language: verdi run scripts/draw_lineage.py CERTIFICATE | dot -Tsvg"""
+"""Print the provenance of a certificate for Graphviz: verdi run scripts/draw_lineage.py CERTIFICATE | dot -Tsvg"""
 
 import sys
 

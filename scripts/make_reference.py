@@ -1,8 +1,8 @@
 """Compute the reference that ships with the package, in the daemon: submit, follow, resume, export.
 
-Run with `verdi run scripts/make_reference.py [n]`, with the daemon running. A second run finds the first one and follows
-it; when all is done, it writes the archive and its description into the folder of the package. AiiDA's daemon continues
-what an interruption of any kind has left.
+Run with `verdi run scripts/make_reference.py [n]`, with the daemon running. A second run finds the first one and
+follows it; when all is done, it writes the archive and its description into the folder of the package. AiiDA's daemon
+continues what an interruption of any kind has left.
 """
 
 import json
@@ -52,10 +52,10 @@ def main() -> None:
     print(f'{node.process_label} {node.uuid}', file=sys.stderr)
     follow(node)
     dataset = node.outputs.dataset
-    export([node], FOLDER / 'reference.aiida')
+    export([node], FOLDER / 'reference.aiida', logs=False)
     description = {
         'uuid': dataset.uuid,
-        'label': dataset.label,
+        'label': dataset.base.attributes.get('label'),
         'content_sha256': dataset.base.attributes.get('content_sha256'),
     }
     (FOLDER / 'reference.json').write_text(json.dumps(description, indent=1) + '\n')

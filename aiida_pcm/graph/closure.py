@@ -13,10 +13,13 @@ from aiida.tools.archive import create_archive
 TRAVERSAL: dict[str, Any] = {'call_calc_backward': True, 'call_work_backward': True, 'return_backward': True}
 
 
-def export(nodes: Sequence[orm.Node], path: Path) -> None:
-    """Write an archive of nodes with all their ancestors, called processes and outputs."""
+def export(nodes: Sequence[orm.Node], path: Path, *, logs: bool = True) -> None:
+    """Write an archive of nodes with all their ancestors, called processes and outputs.
+
+    :param logs: take the log records along; they hold the paths of the machine that wrote them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    create_archive(list(nodes), filename=path, overwrite=True, **TRAVERSAL)
+    create_archive(list(nodes), filename=path, overwrite=True, include_logs=logs, **TRAVERSAL)
 
 
 def ancestors(node: orm.Node) -> list[orm.Node]:

@@ -10,13 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from aiida_pcm.science.bounds import spend
-from aiida_pcm.science.certificate import Row, error_word, side, word
+from aiida_pcm.science.bounds import BOUND_DEN, spend
+from aiida_pcm.science.certificate import (
+    Row,
+    choose_rows,
+    draft,
+    error_word,
+    fails,
+    is_inside,
+    noise_word,
+    side,
+    tolerance_word,
+    word,
+)
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.failure import NO_REFERENCE, Errors, Property, failed, get_property
+from aiida_pcm.science.failure import NO_REFERENCE, Errors, Property, check_tolerance, get_property
 from aiida_pcm.science.features import get_feature
 from aiida_pcm.science.materials import Array, MaterialSet
-from aiida_pcm.science.strata import by_cell
+from aiida_pcm.science.strata import by_cell, intraclass_correlation
 
 SEED_RULE = 'split by sha256(content_sha256|group); one row per group by sha256(part_sha256|group|id); no seed'
 DECIMALS = 6
@@ -47,14 +58,26 @@ def make_claim(
 ) -> dict[str, Any]:
     """Everything that is frozen before a part is opened, as the certificate's schema has it.
 
+    What could not be written into a certificate is refused here, while the part is closed and no alpha is spent.
+
     :param part: the certification part, of which only metadata are read.
     :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci``.
     :param model: ``label``, ``kind``, ``version``, ``weights_sha256``.
+    :param tolerance: in the property's unit.
+    :param requested: failure rate.
     :param use: this is the j-th different use of the part.
+    :raises PcmError: an unknown property or feature, a tolerance without meaning, a set that is no certification part.
+    :raises CertificateError: what the schema refuses, for example a side that fits in no word.
     """
     wanted, metadata = get_property(quantity), part.metadata
+    check_tolerance(quantity, tolerance)
+    if metadata.get('part') != 'certification':
+        raise PcmError(
+            f'Nothing is certified on {metadata.get("part", "a whole data set")!r}: its rows may have been searched.',
+            'Divide the data set and give the certification part.',
+        )
     numerator, denominator = spend(use)
-    return {
+    claim = {
         'frame': metadata['frame'],
         'property': quantity,
         'tolerance': {'value': tolerance, 'unit': wanted.unit, 'relative': wanted.relative or None},
@@ -73,6 +96,8 @@ def make_claim(
         'part_sha256': metadata['part_sha256'],
         'seed_rule': SEED_RULE,
     }
+    draft(claim, [])
+    return claim
 
 
 def noise_of(materials: MaterialSet, wanted: Property) -> float:
@@ -91,7 +116,13 @@ def assumptions(materials: MaterialSet, wanted: Property) -> list[str]:
 
 
 def make_rows(materials: MaterialSet, table: Table, box: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows of the certificate: words of the errors and of the box's features."""
+    """Rows of the certificate, one for each row of the part: words of the errors and of the box's features.
+
+    A row without a value from the model has the word of the largest error; one without a reference, but with a value,
+    that of an unknown one; both fail.
+
+    :param box: sides of a claim, with ``feature`` and ``decimals``.
+    """
     columns = [[word(float(x), ends['decimals']) for x in table.features[ends['feature']]] for ends in box]
     return [
         Row(
@@ -107,9 +138,19 @@ def make_rows(materials: MaterialSet, table: Table, box: Sequence[Mapping[str, A
 def supplement(
     claim: Mapping[str, Any], materials: MaterialSet, table: Table, search: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Figures that are printed beside the certified ones, and are not certified themselves."""
-    inside = rows_inside_claim(table, claim['box'])
-    failing = failed(table.errors, claim['tolerance']['value'], claim['noise'])
+    """Figures that are printed beside the certified ones, and are not certified themselves.
+
+    Rows inside the box and their intraclass correlation are of all rows; the cells are of the one row of each group
+    that the certificate counts, so that n and k of the cells of a table add up to the certified ones.
+
+    :param materials: the certification part, opened.
+    :param search: what the adversaries found, by strategy.
+    """
+    rows, box = make_rows(materials, table, claim['box']), claim['box']
+    tolerance, noise = tolerance_word(claim['tolerance']['value']), noise_word(claim['noise'])
+    inside = np.array([is_inside(row['features'], box) for row in rows], dtype=bool)
+    failing = np.array([fails(row['error'], tolerance, noise) for row in rows], dtype=bool)
+    counted = inside & np.isin(materials.ids, [row['id'] for _, row in choose_rows(rows, box, claim['part_sha256'])])
     requested = claim['requested']['num'] / claim['requested']['den']
     alpha = (claim['alpha']['num'], claim['alpha']['den'])
     return {
@@ -117,19 +158,25 @@ def supplement(
         'ineligible_rows': materials.metadata['ineligible_rows'],
         'rows_inside': int(inside.sum()),
         'rows_failed_inside': int((inside & failing).sum()),
-        'cells': by_cell(materials, inside, failing, requested, alpha),
+        'intraclass_correlation': intraclass_correlation(failing[inside], materials.groups[inside]),
+        'cells': by_cell(materials, counted, failing, requested, alpha),
         'search': dict(search),
     }
 
 
 def parse_rate(text: str) -> Fraction:
-    """An exact rate from text such as ``1/5``, ``0.2`` or ``20%``; PcmError unless it lies between 0 and 1."""
+    """An exact rate from text such as ``1/5``, ``0.2`` or ``20%``.
+
+    :raises PcmError: unless it lies between 0 and 1 and is a multiple of one in a million, as every bound is.
+    """
     try:
         rate = Fraction(text.strip().removesuffix('%')) / (100 if text.strip().endswith('%') else 1)
     except (ValueError, ZeroDivisionError) as error:
         raise PcmError(f'{text!r} is no failure rate.', 'Write 20%, 0.2 or 1/5.') from error
     if not 0 < rate < 1:
         raise PcmError(f'A failure rate of {text} is not between 0 and 1.', 'Write 20%, 0.2 or 1/5.')
+    if BOUND_DEN % rate.denominator:
+        raise PcmError(f'A failure rate of {text} is no multiple of one in a million.', 'Write 33% instead of 1/3.')
     return rate
 
 
@@ -142,21 +189,25 @@ def _side(ends: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decimals_for(largest: float) -> int:
-    """Most decimals, at most 6, with which values of this size fit in a word with room to spare."""
+    """Most decimals, at most 6, with which values up to twice this size fit in a word; 0 where even none would do.
+
+    :param largest: size of the larger end of a side, in the feature's unit.
+    :raises PcmError: if it is not finite.
+    """
+    if not math.isfinite(largest):
+        raise PcmError(f'A box cannot end at {largest}.', 'Give finite ends.')
     if largest < 1:
         return DECIMALS
     return max(0, min(DECIMALS, math.floor(math.log10(LARGEST_WORD_VALUE / 2 / largest))))
 
 
 def rows_inside(table: Table, box: Sequence[Mapping[str, Any]]) -> Array:
-    """(n,) bool: which rows a box in physical units admits, by the words that Lean compares."""
-    return rows_inside_claim(table, [_side(ends) for ends in box])
+    """(n,) bool: which rows a box in physical units admits, by the words that Lean compares.
 
-
-def rows_inside_claim(table: Table, box: Sequence[Mapping[str, Any]]) -> Array:
-    """The same for the box of a claim, whose ends are words."""
+    :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci``. A row without a value is outside.
+    """
     inside = np.ones(len(table.errors.error), dtype=bool)
-    for ends in box:
+    for ends in map(_side, box):
         words = np.array([word(float(x), ends['decimals']) for x in table.features[ends['feature']]])
         inside &= (ends['lo'] <= words) & (words <= ends['hi'])
     return inside

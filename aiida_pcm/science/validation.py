@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
-from aiida_pcm.science.certification import Table, rows_inside
+from aiida_pcm.science.certification import Table, noise_of, rows_inside
+from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM
 from aiida_pcm.science.dft import PwResult, cost, is_metallic, reference_columns
-from aiida_pcm.science.failure import Evaluation, errors, failed, force_ratio, row_maximum
+from aiida_pcm.science.failure import (
+    NO_PREDICTION,
+    Errors,
+    Evaluation,
+    errors,
+    failed,
+    force_ratio,
+    row_maximum,
+    spectral_norm,
+)
 from aiida_pcm.science.materials import Array, MaterialSet
 
 
@@ -42,27 +52,42 @@ def select(
 ) -> dict[str, Any]:
     """The worst of what the adversaries found, and as many controls from inside the box.
 
-    The worst come by error, rows without a prediction first; the controls come by sha256(part_sha256|id), so that nobody
-    chooses them. Rows dearer than the cap are left out, and named.
+    The worst come by error, rows without a prediction first; the controls come by sha256(part|id), so that nobody
+    chooses them; the part is called by its part_sha256, a set that is no part by its content hash. Rows without a
+    reference are neither. Rows dearer than the cap are passed over, and named.
 
     :param queried: rows that the adversaries asked for.
-    :param dear: (n,) cost of each row.
-    :return: ``worst`` and ``controls``, lists of rows; ``too_dear``, ids of rows that would have been chosen.
+    :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci`` in the feature's unit.
+    :param dear: (n,) cost of each row; one that is nan is above every cap.
+    :return: ``worst`` and ``controls``, lists of rows that share none; ``too_dear``, ids of rows that were passed over
+        before both lists were full; ``max_cost``.
     """
-    badness = np.nan_to_num(table.errors.error, nan=np.inf)
+    badness = np.where(np.isnan(table.errors.error), np.inf, table.errors.error)
     known = table.errors.known
-    by_error = sorted({row for row in queried if known[row]}, key=lambda row: (-badness[row], row))
-    affordable = dear <= max_cost
-    worst = [row for row in by_error if affordable[row]][:n_worst]
-    rank = {row: _rank(materials, row) for row in np.flatnonzero(rows_inside(table, box) & known).tolist()}
-    controls = [row for row in sorted(rank, key=rank.__getitem__) if affordable[row] and row not in worst]
-    better = by_error[: by_error.index(worst[-1])] if len(worst) == n_worst and worst else by_error
+    by_error = sorted({int(row) for row in queried if known[row]}, key=lambda row: (-badness[row], row))
+    worst, passed_over = _affordable(by_error, dear, max_cost, n_worst)
+    part = materials.metadata.get('part_sha256') or materials.content_sha256
+    by_hash = sorted(
+        np.flatnonzero(rows_inside(table, box) & known).tolist(), key=lambda row: _rank(materials, part, row)
+    )
+    controls, also_passed_over = _affordable((row for row in by_hash if row not in worst), dear, max_cost, n_controls)
     return {
-        'worst': [int(row) for row in worst],
-        'controls': [int(row) for row in controls[:n_controls]],
-        'too_dear': [str(materials.ids[row]) for row in better if not affordable[row]],
+        'worst': worst,
+        'controls': controls,
+        'too_dear': [str(materials.ids[row]) for row in dict.fromkeys(passed_over + also_passed_over)],
         'max_cost': max_cost,
     }
+
+
+def _affordable(order: Iterable[int], dear: Array, max_cost: float, n: int) -> tuple[list[int], list[int]]:
+    """The first n rows under the cap, and the rows passed over on the way to them."""
+    chosen: list[int] = []
+    passed_over: list[int] = []
+    for row in order:
+        if len(chosen) == n:
+            break
+        (chosen if dear[row] <= max_cost else passed_over).append(row)
+    return chosen, passed_over
 
 
 def compare(
@@ -77,62 +102,108 @@ def compare(
 ) -> dict[str, Any]:
     """What the referee says about reference and model.
 
+    Against the reference a row fails as in the search, with the reference's own noise; against the referee it fails
+    when its error alone is above the tolerance: a failure is not confirmed by adding a margin. A row for which the
+    model has no value is a failure that no referee can confirm or withdraw.
+
     :param materials: the part from which the candidates came, with its own references.
-    :param runs: results of the referee by row.
+    :param evaluation: predictions for it; nan where the model failed.
+    :param quantity: a property, ``force`` or ``stress``.
+    :param tolerance: in the property's unit.
+    :param runs: results of the referee by row; those of rows that are no candidates are left out.
+    :param candidates: what `select` gave.
     :param causes: why a row has no result.
+    :param seed: of the bootstrap of the force ratios.
     :return: scalars for the certificate, and under ``rows`` one entry a structure: its role, the model's error against
-        the reference and against the referee, |dF| between the two (the noise of the reference), and whether a failure
-        is confirmed, withdrawn or was none.
+        the reference and against the referee (property's unit), |F_DFT|max / |F_model|max of the referee, the noise of
+        the reference, which is its difference to the referee (largest |dF|, eV/A; largest principal stress, GPa), and
+        the judgement: ``confirmed``, ``withdrawn``, ``no failure``, ``fails against the referee``, ``no prediction`` or
+        ``not validated``. None stands for what is not known, and for a ratio with a model that predicts no force.
     """
-    referee = materials.with_references(reference_columns(materials, runs), [''] * len(materials))
+    roles = {int(row): role for role in ('worst', 'controls') for row in candidates[role]}
+    ours_runs = {row: run for row, run in runs.items() if row in roles}
+    referee = materials.with_references(reference_columns(materials, ours_runs), [''] * len(materials))
     ours, theirs = errors(quantity, materials, evaluation), errors(quantity, referee, evaluation)
-    failing, confirmed = failed(ours, tolerance, 0.0), failed(theirs, tolerance, 0.0)
-    noise = _force_noise(materials, referee)
-    roles = {row: role for role in ('worst', 'controls') for row in candidates[role]}
-    chosen = materials.subset(sorted(roles))
-    atoms = np.concatenate([np.arange(materials.n_atoms)[materials.atom_slice(row)] for row in sorted(roles)] or [[]])
-    atoms = atoms.astype(int)
-    ratio = force_ratio(chosen, referee.references['forces'][atoms], evaluation.forces[atoms], seed)
+    judgements = _judgements(ours, theirs, tolerance, noise_of(materials, ours.of))
+    noise, stress_noise = _force_noise(materials, referee), _stress_noise(materials, referee)
+    predicted = np.where(
+        np.repeat(evaluation.status == 0, np.diff(materials.offsets))[:, None], evaluation.forces, np.nan
+    )
+    order, atoms = sorted(roles), _atoms(materials, sorted(roles))
+    ratio = force_ratio(materials.subset(order), referee.references['forces'][atoms], predicted[atoms], seed)
     rows = [
         {
             'id': str(materials.ids[row]),
-            'role': role,
+            'role': roles[row],
             'converged': row in runs,
             'cause': causes.get(row, ''),
             'error': _number(ours.error[row]),
             'error_against_referee': _number(theirs.error[row]),
+            'force_ratio': _number(ratio.ratio[place]),
             'reference_noise': _number(noise[row]),
-            'judgement': _judge(bool(failing[row]), bool(confirmed[row])) if row in runs else 'not validated',
+            'reference_stress_noise': _number(stress_noise[row]),
+            'judgement': judgements[row] if row in runs else 'not validated',
         }
-        for row, role in sorted(roles.items())
+        for place, row in enumerate(order)
     ]
     return {
         'submitted': len(roles),
-        'converged': len(runs),
+        'converged': len(ours_runs),
         'median_force_ratio': _number(ratio.median),
         'force_ratio_interval': [_number(ratio.low), _number(ratio.high)],
         'force_ratios_left_out': ratio.small + ratio.missing,
-        'largest_reference_noise': _number(np.nanmax(noise[sorted(runs)]) if runs else np.nan),
+        'largest_reference_noise': _largest(noise),
+        'largest_reference_stress_noise': _largest(stress_noise),
         'too_dear': list(candidates['too_dear']),
         'max_cost': candidates['max_cost'],
         'rows': rows,
     }
 
 
-def _rank(materials: MaterialSet, row: int) -> str:
-    return hashlib.sha256(f'{materials.metadata.get("part_sha256")}|{materials.ids[row]}'.encode()).hexdigest()
+def _rank(materials: MaterialSet, part: str, row: int) -> str:
+    return hashlib.sha256(f'{part}|{materials.ids[row]}'.encode()).hexdigest()
+
+
+def _atoms(materials: MaterialSet, rows: Sequence[int]) -> Array:
+    """Numbers of the atoms of these rows, in their order."""
+    spans = [materials.atom_slice(row) for row in rows]
+    return np.array([atom for span in spans for atom in range(span.start, span.stop)], dtype=np.int64)
 
 
 def _force_noise(materials: MaterialSet, referee: MaterialSet) -> Array:
     """(n,) largest |dF| between reference and referee, eV/A; nan where one is missing."""
+    if 'forces' not in materials.references:
+        return np.full(len(materials), np.nan)
     difference = materials.references['forces'] - referee.references['forces']
     return row_maximum(materials, np.linalg.norm(difference, axis=1))
+
+
+def _stress_noise(materials: MaterialSet, referee: MaterialSet) -> Array:
+    """(n,) largest principal value of the difference in stress, GPa; nan where one is missing."""
+    if 'stress' not in materials.references:
+        return np.full(len(materials), np.nan)
+    difference = materials.references['stress'] - referee.references['stress']
+    return spectral_norm(difference) * GPA_PER_EV_PER_CUBIC_ANGSTROM
+
+
+def _judgements(ours: Errors, theirs: Errors, tolerance: float, noise: float) -> list[str]:
+    """What is said of each row, were it validated."""
+    failing, confirmed = failed(ours, tolerance, noise) & ours.known, failed(theirs, tolerance, 0.0)
+    return [
+        'no prediction' if status == NO_PREDICTION else _judge(bool(ours_fails), bool(theirs_fails))
+        for status, ours_fails, theirs_fails in zip(ours.status, failing, confirmed, strict=True)
+    ]
 
 
 def _judge(failing: bool, confirmed: bool) -> str:
     if failing:
         return 'confirmed' if confirmed else 'withdrawn'
     return 'fails against the referee' if confirmed else 'no failure'
+
+
+def _largest(values: Array) -> float | None:
+    """The largest number among them; None where there is none."""
+    return max((float(value) for value in values if np.isfinite(value)), default=None)
 
 
 def _number(value: float) -> float | None:
