@@ -26,4 +26,4 @@ def ancestors(node: orm.Node) -> list[orm.Node]:
     """Every node from which this one follows, data and processes, along the links of provenance."""
     query = orm.QueryBuilder().append(orm.Node, filters={'uuid': node.uuid}, tag='node')
     query.append(orm.Node, with_descendants='node', project='*')
-    return query.all(flat=True)
+    return query.distinct().all(flat=True)

@@ -1,0 +1,50 @@
+"""The examples run as they are, on the reference that ships with the package.
+
+The first one runs here without a code for pw.x, because its four validations take minutes; tests/workchains has pw.x.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections import Counter
+
+import pytest
+from aiida import orm
+
+from aiida_pcm.graph.closure import ancestors
+from aiida_pcm.graph.lineage import collapsed_dot
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def set_up(aiida_profile_clean):
+    """What `aiida-pcm setup` makes, in the profile of the tests, except pw.x and the families."""
+    from aiida_pcm.setup import codes, profile, reference
+
+    profile.get_or_create_computer()
+    for spec in codes.specs():
+        if spec.role != 'pw':
+            assert codes.get_or_create_code(spec).state == 'made'
+    assert reference.get_or_import().state == 'made'
+
+
+def test_first_certificate(set_up, root, capsys):
+    names = runpy.run_path(str(root / 'examples' / '01_first_certificate.py'), run_name='__main__')
+    said = capsys.readouterr().out
+    certificate, reference, model = names['certificate'], names['reference'], names['model']
+    assert certificate.uuid in said and certificate.document['verdict'] in said
+    assert certificate.document['claim']['frame'] == 'GENERATED'
+    assert certificate.document['lean']['axioms'] == []
+
+    behind = ancestors(certificate)
+    labels = Counter(node.process_label for node in behind if isinstance(node, orm.ProcessNode))
+    assert labels['PwCalculation'] == reference.n_rows == 48
+    assert labels['draw_materials'] == labels['collect_reference'] == 1
+    uuids = {node.uuid for node in behind}
+    assert {model.uuid, reference.uuid} <= uuids
+    assert any(isinstance(node, orm.Dict) and 'rattle' in node.get_dict() for node in behind), 'the recipe'
+    assert any('z_valence' in node.base.attributes.all for node in behind), 'the pseudopotentials'
+    picture = collapsed_dot(certificate)
+    assert picture.count('label="PwCalculation\\n(48)"') == 1
+    assert len(picture.splitlines()) < 200
