@@ -10,7 +10,8 @@ from aiida import orm
 from aiida_pcm.graph.closure import ancestors
 
 SHAPES = {'data': 'ellipse', 'calculation': 'box', 'work chain': 'box, style=rounded'}
-_NUMBERED = re.compile(r'(_?row)?_\d+$')
+# What tells apart the members of a namespace: pseudos__Si, row_3.
+_MEMBER = re.compile(r'__.*$|_\d+$')
 
 
 def collapsed_dot(node: orm.Node, *, work_chains: bool = False) -> str:
@@ -60,7 +61,7 @@ def _names(nodes: dict[int, orm.Node], links: list[tuple[int, int, str]]) -> dic
             names[pk] = f'{nodes[made[pk][0]].process_label}: {type(node).__name__}'
         else:
             label = made[pk][1] if pk in made else used.get(pk, '')
-            names[pk] = f'{_NUMBERED.sub("", label)}: {type(node).__name__}'
+            names[pk] = f'{_MEMBER.sub("", label)}: {type(node).__name__}'
     return names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from dataclasses import dataclass
 from importlib import resources
@@ -103,6 +104,7 @@ def _import(archive: Path) -> None:
     from aiida.tools.archive import import_archive
     from aiida.tools.archive.abstract import get_format
 
+    logging.getLogger('aiida.export').setLevel(logging.WARNING)  # a line for every table is no news
     try:
         import_archive(archive, create_group=False)
     except IncompatibleStorageSchema:
