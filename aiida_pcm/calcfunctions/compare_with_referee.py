@@ -20,6 +20,7 @@ def compare_with_referee(
     tolerance: orm.Float,
     candidates: orm.Dict,
     causes: orm.Dict,
+    settings: orm.Dict,
     seed: orm.Int,
     **results: Any,
 ) -> orm.Dict:
@@ -28,4 +29,4 @@ def compare_with_referee(
     predicted, runs = evaluation_of(evaluation), pw_results(results)
     chosen = candidates.get_dict()
     found = compare(dataset.materials, predicted, quantity.value, tolerance.value, runs, chosen, why, seed.value)
-    return orm.Dict(found)
+    return orm.Dict({**found, 'referee': settings.get_dict()})

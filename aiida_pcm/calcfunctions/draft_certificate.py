@@ -22,11 +22,12 @@ def draft_certificate(
     """Return certificate.json with counts, bound and verdict as Python sees them; Lean has not spoken yet."""
     frozen, materials, rows = claim['claim'], part.materials, table_of(table)
     search = {} if query_log is None else query_log.base.attributes.get('strategies')
+    found = {} if validation is None else validation.get_dict()
     document = draft(
         frozen,
         make_rows(materials, rows, frozen['box']),
-        validation={} if validation is None else validation.get_dict(),
-        assumptions=assumptions(materials, rows.errors.of),
+        validation=found,
+        assumptions=assumptions(materials, rows.errors.of, found),
         supplement=supplement(frozen, materials, rows, search),
     )
     return orm.SinglefileData.from_bytes(canonical(document), filename='certificate.json')

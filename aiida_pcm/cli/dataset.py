@@ -17,12 +17,12 @@ def dataset() -> None:
 @dataset.command('list')
 @click.pass_context
 def list_datasets(ctx: click.Context) -> Shown:
-    """List the data sets of the profile, newest first."""
+    """List the data sets of the profile, newest first; their parts are left out."""
     load_profile(ctx)
-    from aiida_pcm.data.dataset import DatasetData
+    from aiida_pcm.data.dataset import WHOLE, DatasetData
     from aiida_pcm.graph.inventory import list_nodes
 
-    found = list_nodes(DatasetData, COLUMNS)
+    found = list_nodes(DatasetData, COLUMNS, WHOLE)
 
     def view() -> None:
         rows = [(d['uuid'][:8], d['label'], d['rows'], d['frame'], d['pose']) for d in found]

@@ -15,6 +15,9 @@ from aiida_pcm.science.materials import MaterialSet, all_elements, missing_refer
 FILENAME = 'materials.npz'
 
 
+WHOLE = {'attributes': {'!has_key': 'part'}}
+
+
 class DatasetData(orm.Data):
     """A :class:`~aiida_pcm.science.materials.MaterialSet` in the graph.
 
@@ -101,4 +104,6 @@ def _attributes(materials: MaterialSet, content: bytes) -> dict[str, Any]:
         'license': metadata.get('licence', metadata.get('license')),
         'origin': metadata.get('origin'),
         'noise': metadata.get('noise'),
+        # Only parts have it, so that whole data sets can be asked for.
+        **({'part': metadata['part']} if 'part' in metadata else {}),
     }

@@ -12,14 +12,15 @@ from aiida_pcm.science.conventions import PcmError
 N = TypeVar('N', bound=orm.Node)
 
 
-def find_node(identifier: str, node_class: type[N], kind: str) -> N:
+def find_node(identifier: str, node_class: type[N], kind: str, where: dict[str, Any] | None = None) -> N:
     """The one node that an identifier means: pk, uuid, uuid prefix or label, tried in this order as verdi does.
 
     :param kind: what such a node is called, for the message: model, dataset, certificate.
+    :param where: further filters of the query.
     :raises PcmError: where none or more than one is meant.
     """
     for filters in _readings(identifier):
-        found = orm.QueryBuilder().append(node_class, filters=filters).all(flat=True)
+        found = orm.QueryBuilder().append(node_class, filters={**filters, **(where or {})}).all(flat=True)
         if len(found) == 1:
             node: N = found[0]
             return node
@@ -41,10 +42,13 @@ def _readings(identifier: str) -> list[dict[str, Any]]:
     return readings
 
 
-def list_nodes(node_class: type[orm.Node], attributes: dict[str, str]) -> list[dict[str, Any]]:
+def list_nodes(
+    node_class: type[orm.Node], attributes: dict[str, str], where: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """All nodes of a class, newest first: uuid, pk, label, ctime and some attributes; bulk is not read.
 
     :param attributes: key in the answer -> attribute of the node, nested ones with dots.
+    :param where: filters of the query.
     """
     query = orm.QueryBuilder()
     names = list(attributes)
@@ -56,7 +60,7 @@ def list_nodes(node_class: type[orm.Node], attributes: dict[str, str]) -> list[d
         'ctime',
         *(f'attributes.{attributes[name]}' for name in names),
     ]
-    query.append(node_class, project=project, tag='node')
+    query.append(node_class, project=project, filters=where or {}, tag='node')
     query.order_by({'node': [{'ctime': 'desc'}, {'id': 'desc'}]})
     return [
         {'uuid': uuid, 'pk': pk, 'label': label or inner or '', 'ctime': ctime, **dict(zip(names, values, strict=True))}

@@ -29,7 +29,7 @@ def render(certificate: CertificateData) -> str:
     environment = Environment(
         loader=PackageLoader('aiida_pcm.report', ''), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {'short': short, 'interval': interval, 'percent': percent}
+    environment.filters |= {'short': short, 'interval': interval, 'percent': percent, 'percent_up': percent_up}
     shown, document = certificate.summary(), certificate.document
     return environment.get_template('page.html.j2').render(
         c=shown,
@@ -43,7 +43,7 @@ def render(certificate: CertificateData) -> str:
 def sentence(shown: dict[str, Any]) -> str:
     """The verdict in one sentence."""
     rate, counts = shown['failure_rate'], shown['counts']
-    bound = percent(rate['bound_num'] / rate['bound_den'])
+    bound = percent_up(rate['bound_num'], rate['bound_den'])
     asked = percent(rate['requested_num'] / rate['requested_den'])
     counted = f'{counts["failed"]} of {counts["inside"]} fresh materials inside the box failed'
     confidence = percent(1 - rate['alpha_num'] / rate['alpha_den'])
@@ -63,6 +63,11 @@ def short(value: Any) -> str:
 def percent(value: float) -> str:
     """A share as a percentage."""
     return f'{100 * value:.4g} %'
+
+
+def percent_up(numerator: int, denominator: int) -> str:
+    """A bound as a percentage with two decimals, rounded up: never less than was proved."""
+    return f'{-(-10000 * numerator // denominator) / 100:.2f} %'
 
 
 def interval(ends: Sequence[Any] | None) -> str:

@@ -7,6 +7,7 @@ where the answer lies; every decision is made in integers. Standard library only
 from __future__ import annotations
 
 import math
+import operator
 
 #: A bound is a multiple of one in so many.
 BOUND_DEN = 10**6
@@ -38,6 +39,7 @@ def spend(use: int) -> tuple[int, int]:
 
 def tail_numerator(k: int, n: int, num: int, den: int) -> int:
     """den^n times the probability of at most k successes in n trials of probability num/den (Horner's rule)."""
+    k, n, num, den = operator.index(k), operator.index(n), operator.index(num), operator.index(den)
     miss = den - num
     term = total = 1
     for i in range(k):
@@ -61,6 +63,9 @@ def upper_bound(k: int, n: int, alpha_num: int, alpha_den: int, den: int = BOUND
 
     :raises BoundError: if not 0 <= k <= n, 0 < alpha < 1, den >= 1.
     """
+    # Counts from numpy have 64 bits and would overflow without a word.
+    k, n, den = operator.index(k), operator.index(n), operator.index(den)
+    alpha_num, alpha_den = operator.index(alpha_num), operator.index(alpha_den)
     if not 0 <= k <= n:
         raise BoundError(f'{k} failures of {n}', 'count the failures among the rows inside')
     if not 0 < alpha_num < alpha_den:
@@ -84,6 +89,8 @@ def smallest_n(req_num: int, req_den: int, alpha_num: int, alpha_den: int) -> in
 
     :raises BoundError: if the rate or alpha does not lie between 0 and 1.
     """
+    req_num, req_den = operator.index(req_num), operator.index(req_den)
+    alpha_num, alpha_den = operator.index(alpha_num), operator.index(alpha_den)
     if not 0 < req_num < req_den:
         raise BoundError(f'the requested rate is {req_num}/{req_den}', 'give a rate between 0 and 1')
     if not 0 < alpha_num < alpha_den:

@@ -24,7 +24,7 @@ from aiida_pcm.science.certificate import (
     word,
 )
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.failure import NO_REFERENCE, Errors, Property, check_tolerance, get_property
+from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, Errors, Property, check_tolerance, get_property
 from aiida_pcm.science.features import get_feature
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.strata import by_cell, intraclass_correlation
@@ -32,6 +32,7 @@ from aiida_pcm.science.strata import by_cell, intraclass_correlation
 SEED_RULE = 'split by sha256(content_sha256|group); one row per group by sha256(part_sha256|group|id); no seed'
 DECIMALS = 6
 LARGEST_WORD_VALUE = 2**31
+SMALLEST_RATE = Fraction(1, 10_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +106,18 @@ def noise_of(materials: MaterialSet, wanted: Property) -> float:
     return float((materials.metadata.get('noise') or {}).get(wanted.name, 0.0))
 
 
-def assumptions(materials: MaterialSet, wanted: Property) -> list[str]:
-    """What is taken for granted about this reference, beside the standard assumptions of every certificate."""
+def assumptions(materials: MaterialSet, wanted: Property, validation: Mapping[str, Any]) -> list[str]:
+    """What is taken for granted about this reference, beside the standard assumptions of every certificate.
+
+    :param validation: what the referee found, empty where there was none; its difference to the reference is quoted.
+    """
     stated = []
     if materials.metadata['frame'] == 'GENERATED':
         stated.append('"Not seen" is said of the distorted cells: their compounds may be in the training data.')
     if wanted.name not in (materials.metadata.get('noise') or {}):
-        stated.append(f'The noise of the reference in {wanted.name} is not measured; it is taken as 0 {wanted.unit}.')
+        seen = validation.get('largest_reference_noise') if wanted.name == 'force' else None
+        beside = f' The referee differed by up to {seen:.3g} {wanted.unit} in what it looked at.' if seen else ''
+        stated.append(f'The noise of the reference in {wanted.name} is not measured: taken as 0 {wanted.unit}.{beside}')
     return stated
 
 
@@ -156,6 +162,7 @@ def supplement(
     return {
         'groups': materials.metadata['whole_groups'],
         'ineligible_rows': materials.metadata['ineligible_rows'],
+        'no_prediction': table.errors.counts()[NO_PREDICTION],
         'rows_inside': int(inside.sum()),
         'rows_failed_inside': int((inside & failing).sum()),
         'intraclass_correlation': intraclass_correlation(failing[inside], materials.groups[inside]),
@@ -173,6 +180,8 @@ def parse_rate(text: str) -> Fraction:
         rate = Fraction(text.strip().removesuffix('%')) / (100 if text.strip().endswith('%') else 1)
     except (ValueError, ZeroDivisionError) as error:
         raise PcmError(f'{text!r} is no failure rate.', 'Write 20%, 0.2 or 1/5.') from error
+    if 0 < rate < SMALLEST_RATE:
+        raise PcmError(f'A failure rate of {text} would take more rows than anybody has.', f'Ask for {SMALLEST_RATE}.')
     if not 0 < rate < 1:
         raise PcmError(f'A failure rate of {text} is not between 0 and 1.', 'Write 20%, 0.2 or 1/5.')
     if BOUND_DEN % rate.denominator:

@@ -21,6 +21,8 @@ OK, NO_PREDICTION, NO_REFERENCE = 'ok', 'no_prediction', 'no_reference'
 RELATIVE_FORCE_TOLERANCE = 0.15
 SMALLEST_STRESS_TOLERANCE = 2.0
 SMALLEST_FORCE = 0.1
+# What a word of a certificate can hold, see certificate.tolerance_word.
+SMALLEST_TOLERANCE, LARGEST_TOLERANCE = 1e-6, 4000.0
 SYMMETRY_TOLERANCE = 1e-3
 
 
@@ -123,6 +125,11 @@ def check_tolerance(name: str, tolerance: float) -> None:
     wanted = get_property(name)
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise PcmError(f'A tolerance of {tolerance} {wanted.unit} means nothing.', 'Give a positive number.')
+    if not SMALLEST_TOLERANCE <= tolerance < LARGEST_TOLERANCE:
+        raise PcmError(
+            f'A tolerance of {tolerance} {wanted.unit} does not fit into a certificate.',
+            f'Give a number between {SMALLEST_TOLERANCE} and {LARGEST_TOLERANCE}.',
+        )
     if tolerance < wanted.smallest:
         raise PcmError(
             f'{tolerance} {wanted.unit} is below what a reference for {name} can resolve.',

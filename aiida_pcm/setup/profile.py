@@ -18,7 +18,12 @@ STORAGE = 'core.sqlite_dos'
 BROKER = 'core.zeromq'
 OPTIONS = {
     'runner.poll.interval': 1,
-    'caching.enabled_for': ['aiida.calculations:pcm.*', 'aiida.calculations:quantumespresso.pw'],
+    # Jobs only: a job is keyed by its runner's hash; a calcfunction does not know that the science behind it changed.
+    'caching.enabled_for': [
+        'aiida.calculations:pcm.evaluate',
+        'aiida.calculations:pcm.lean',
+        'aiida.calculations:quantumespresso.pw',
+    ],
 }
 
 

@@ -81,10 +81,12 @@ def import_reference(folder: Path | None = None) -> DatasetData:
 
 def find_dataset(identifier: str) -> DatasetData:
     """The data set that an identifier means; ``reference`` is the packaged one, imported where it is not there yet."""
-    from aiida_pcm.data.dataset import DatasetData
+    from aiida_pcm.data.dataset import WHOLE, DatasetData
     from aiida_pcm.graph.inventory import find_node
 
-    return import_reference() if identifier == REFERENCE else find_node(identifier, DatasetData, 'dataset')
+    if identifier == REFERENCE:
+        return import_reference()
+    return find_node(identifier, DatasetData, 'dataset', WHOLE)
 
 
 def get_or_import(folder: Path | None = None) -> Step:

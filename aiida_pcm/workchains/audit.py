@@ -32,7 +32,9 @@ VALIDATE_OWN = ('dataset', 'evaluation', 'table', 'query_log', 'envelope', 'prop
 def _can_be_divided(inputs: Mapping[str, Any]) -> None:
     checks.comparison(inputs)
     if isinstance(inputs.get('dataset'), DatasetData) and 'property' in inputs:
-        divide(inputs['dataset'].materials, inputs['property'].value)
+        search = divide(inputs['dataset'].materials, inputs['property'].value)['search']
+        if len(set(search.groups.tolist())) < 2:
+            raise PcmError('The search part has a single group; no box can be drawn.', 'Bring more groups.')
 
 
 class AuditWorkChain(WorkChain):
@@ -213,4 +215,6 @@ def _without(builder: ProcessBuilder, *names: str) -> dict[str, Any]:
 
 
 def _reason(node: orm.ProcessNode) -> str:
+    if node.exit_status is None:
+        return f'{node.process_label}<{node.pk}> was ended by {node.exception or "somebody"}'
     return f'{node.process_label}<{node.pk}> has exit status {node.exit_status}: {node.exit_message}'

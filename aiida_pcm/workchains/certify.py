@@ -13,7 +13,7 @@ from aiida_pcm.calcfunctions.seal_certificate import seal_certificate
 from aiida_pcm.calcfunctions.tabulate import tabulate
 from aiida_pcm.calculations.lean import LeanCalculation
 from aiida_pcm.data.certificate import CertificateData
-from aiida_pcm.graph.ledger import find_certificate, use_of
+from aiida_pcm.graph.ledger import find_certificate, use_of, was_drawn_beside
 from aiida_pcm.science.certificate import use_key
 from aiida_pcm.science.certification import make_claim, parse_rate
 from aiida_pcm.workchains import checks
@@ -53,6 +53,11 @@ class CertifyWorkChain(WorkChain):
         )
         spec.output('certificate', valid_type=CertificateData, help='Verdict, rows, and what Lean proved about them.')
         spec.output('proof', valid_type=orm.Dict, required=False, help='What Lean said.')
+        spec.exit_code(
+            210,
+            'ERROR_ENVELOPE_ORIGIN',
+            message='The box was not drawn on the search part of this data set: take the envelope of pcm.envelope.',
+        )
         spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}.')
         spec.exit_code(412, 'ERROR_LEAN_FAILED', message='Lean gave no proof: {reason}')
 
@@ -82,9 +87,11 @@ class CertifyWorkChain(WorkChain):
         builder.features = orm.List(inputs['features'])
         return builder
 
-    def look_up(self) -> None:
+    def look_up(self) -> ExitCode | None:
         """Is this use of the part an old one? Nothing of the part but its metadata is read."""
         inputs = self.inputs
+        if not was_drawn_beside(inputs.envelope, inputs.dataset):
+            return self.exit_codes.ERROR_ENVELOPE_ORIGIN
         claim = make_claim(
             part=inputs.dataset.materials,
             box=inputs.envelope['box'],
@@ -95,8 +102,8 @@ class CertifyWorkChain(WorkChain):
             use=1,
         )
         self.ctx.key = use_key(claim)
-        self.ctx.use = use_of(claim['part_sha256'], self.ctx.key)
         self.ctx.existing = find_certificate(self.ctx.key)
+        return None
 
     def is_certified(self) -> bool:
         """Whether the same use has led to a certificate before."""
@@ -110,11 +117,12 @@ class CertifyWorkChain(WorkChain):
     def freeze(self) -> None:
         """Store the claim before the part is opened; from now on this use counts."""
         inputs = self.inputs
-        use = orm.Int(self.ctx.use)
+        number = use_of(inputs.dataset, self.ctx.key)  # asked as late as possible: another audit may have frozen
+        use = orm.Int(number)
         self.ctx.claim = freeze_claim(
             inputs.dataset, inputs.envelope, inputs.model, inputs.property, inputs.tolerance, inputs.failure_rate, use
         )
-        self.report(f'use {self.ctx.use} of the part, claim {self.ctx.claim["claim_sha256"][:12]} frozen')
+        self.report(f'use {number} of the part, claim {self.ctx.claim["claim_sha256"][:12]} frozen')
 
     def evaluate(self) -> None:
         """Open the part: predict its rows."""
@@ -124,7 +132,7 @@ class CertifyWorkChain(WorkChain):
     def draft(self) -> ExitCode | None:
         """Count failures inside the box and bound their rate."""
         chain, inputs = self.ctx.evaluation, self.inputs
-        # A part on which every prediction failed is a result: all its rows are failures.
+        # A part on which every prediction failed is a result too, and the rows say so.
         if 'evaluation' not in chain.outputs:
             return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=f'{chain.process_label}<{chain.pk}>')
         table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features)

@@ -47,6 +47,14 @@ def comparison(inputs: Mapping[str, Any]) -> None:
         check_tolerance(wanted.name, inputs['tolerance'].value)
 
 
+def searched(inputs: Mapping[str, Any]) -> None:
+    """A comparison on anything but a certification part, which only pcm.certify may open."""
+    dataset = inputs.get('dataset')
+    if isinstance(dataset, DatasetData) and dataset.materials.metadata.get('part') == 'certification':
+        raise PcmError('This is the certification part; searching in it would use it up.', 'Give the search part.')
+    comparison(inputs)
+
+
 def _rate(node: orm.Str) -> None:
     parse_rate(node.value)
 
@@ -69,6 +77,7 @@ def _positive(node: Any) -> None:
 
 
 comparison_validator = as_validator(comparison)
+searched_validator = as_validator(searched)
 rate_validator = as_validator(_rate)
 features_validator = as_validator(_features)
 strategies_validator = as_validator(_strategies)

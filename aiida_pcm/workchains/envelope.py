@@ -28,6 +28,7 @@ class EnvelopeWorkChain(WorkChain):
         )
         spec.input('settings', valid_type=orm.Dict, help='How to peel: target, peel, smallest, resamples.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap.')
+        spec.inputs.validator = checks.searched_validator
         spec.outline(cls.draw)
         spec.output('envelope', valid_type=orm.Dict, help='The box, and how it was picked.')
         spec.output('curve', valid_type=orm.ArrayData, help='Coverage against failure rate.')

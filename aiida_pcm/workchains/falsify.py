@@ -30,7 +30,7 @@ class FalsifyWorkChain(WorkChain):
         )
         spec.input('budget', valid_type=orm.Int, validator=checks.positive_validator, help='Queries of each adversary.')
         spec.input('seed', valid_type=orm.Int, help='Seed of every adversary.')
-        spec.inputs.validator = checks.comparison_validator
+        spec.inputs.validator = checks.searched_validator
         spec.outline(cls.evaluate, cls.inspect_evaluate, cls.search)
         spec.expose_outputs(EvaluateBaseWorkChain)
         spec.output('table', valid_type=orm.ArrayData, help='Features and errors of every row.')

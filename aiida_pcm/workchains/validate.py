@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ProcessBuilder, WorkChain, while_
+from aiida.engine import ProcessBuilder, WorkChain, while_
 
 from aiida_pcm.calcfunctions.compare_with_referee import compare_with_referee
 from aiida_pcm.calcfunctions.select_candidates import select_candidates
@@ -37,7 +37,6 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         spec.input('max_concurrent', valid_type=int, non_db=True, default=1, help='How many pw.x run at a time.')
         spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.compare)
         spec.output('validation', valid_type=orm.Dict, help='Converged share, force ratios, a judgement on each.')
-        spec.exit_code(412, 'ERROR_NOTHING_CONVERGED', message='None of {n} runs of pw.x converged; the first: {cause}')
 
     @classmethod
     def get_builder_from_protocol(
@@ -73,12 +72,9 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
                     f'too dear: {", ".join(chosen["too_dear"]) or "none"}')  # fmt: skip
         self.queue(structures_of(inputs.dataset, orm.List(rows)) if rows else {}, rows)
 
-    def compare(self) -> ExitCode | None:
-        """Hold the referee against reference and model."""
+    def compare(self) -> None:
+        """Hold the referee against reference and model; that nothing converged is a finding too, with its causes."""
         results, causes = self.results()
-        if self.ctx.started and not results:
-            first = next(iter(causes.values()))
-            return self.exit_codes.ERROR_NOTHING_CONVERGED.format(n=len(self.ctx.started), cause=first)
         inputs = self.inputs
         validation = compare_with_referee(
             inputs.dataset,
@@ -87,8 +83,8 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
             inputs.tolerance,
             self.ctx.candidates,
             orm.Dict(causes),
+            inputs.settings,
             inputs.seed,
             **results,
         )
         self.out('validation', validation)
-        return None

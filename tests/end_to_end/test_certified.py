@@ -7,21 +7,26 @@ import json
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.graph.closure import ancestors
+from aiida_pcm.graph.ledger import frozen_uses, use_of
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.features import table
+from aiida_pcm.science.parts import divide
 from aiida_pcm.verify import verify_file
 from aiida_pcm.workchains.audit import AuditWorkChain
+from aiida_pcm.workchains.certify import CertifyWorkChain
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
+from aiida_pcm.workchains.falsify import FalsifyWorkChain
 from tests.synthetic import generated, reference_from
 
 pytestmark = pytest.mark.slow
 
 N = 110
-HEAVY = 55.0  # mean atomic number beyond which the test makes the reference disagree
+HEAVY = 60.0  # mean atomic number beyond which the test makes the reference disagree
 
 
 @pytest.fixture(scope='module')
@@ -93,11 +98,16 @@ def test_graph_reaches_weights_seeds_and_every_input(certified, chgnet, dataset)
         assert seed.uuid in found, stage
 
 
-def test_box_has_no_ancestor_in_the_certification_part(certified):
+def test_box_has_no_ancestor_in_the_certification_part(certified, dataset):
     results, _ = certified
-    behind = [node for node in ancestors(results['envelope']) if isinstance(node, DatasetData)]
-    parts = [node.materials.metadata.get('part') for node in behind]
+    behind = ancestors(results['envelope'])
+    parts = [node.materials.metadata.get('part') for node in behind if isinstance(node, DatasetData)]
     assert 'search' in parts and 'certification' not in parts
+    # Nor has the whole been read by anything but the split: a scaler fitted on all rows would be seen here.
+    whole = next(node for node in behind if isinstance(node, DatasetData) and node.uuid == dataset.uuid)
+    readers = {link.node for link in whole.base.links.get_outgoing(link_type=LinkType.INPUT_CALC).all()}
+    behind_uuids = {node.uuid for node in behind}
+    assert {reader.process_label for reader in readers if reader.uuid in behind_uuids} == {'split_dataset'}
 
 
 def test_same_audit_returns_the_same_certificate_and_spends_no_alpha(certified, codes, chgnet, dataset):
@@ -112,6 +122,37 @@ def test_another_rate_is_another_use_with_less_alpha(certified, codes, chgnet, d
     claim = results['certificate'].document['claim']
     assert results['certificate'].document['verdict'] == 'REFUSED'
     assert claim['use'] == 2 and claim['alpha'] == {'num': 1, 'den': 120}
+
+
+def test_another_order_or_origin_is_the_same_use(certified, codes, chgnet, dataset):
+    materials = dataset.materials
+    turned = materials.subset(reversed(range(len(materials)))).with_metadata(origin='a second try')
+    results, _ = audit(codes, chgnet, DatasetData(materials=turned))
+    claim, first = results['certificate'].document['claim'], certified[0]['certificate'].document['claim']
+    assert claim['part_sha256'] == first['part_sha256']
+    assert claim['use'] == 1  # the same key, and so the same certificate
+    assert results['certificate'].uuid == certified[0]['certificate'].uuid
+
+
+def test_rows_added_afterwards_do_not_start_alpha_anew(certified, dataset):
+    materials = dataset.materials
+    more = divide(materials.subset(range(len(materials) - 3)), 'force')['certification']
+    assert (
+        use_of(DatasetData(materials=more), 'another key') == max(frozen_uses(DatasetData(materials=more)).values()) + 1
+    )
+    stress = divide(materials, 'stress')['certification']
+    assert stress.metadata['part_sha256'] == certified[0]['certificate'].document['claim']['part_sha256']
+
+
+def test_certify_refuses_a_box_that_was_not_drawn_on_the_search_part(certified, codes, chgnet, dataset):
+    part = DatasetData(materials=divide(dataset.materials, 'force')['certification'])
+    by_hand = orm.Dict({'box': certified[0]['envelope']['box']})
+    _, node = run_get_node(
+        CertifyWorkChain.get_builder_from_protocol(codes['model'], codes['lean'], chgnet, part, by_hand, 0.15)
+    )
+    assert node.exit_status == 210
+    with pytest.raises(ValueError, match='certification part'):
+        run_get_node(FalsifyWorkChain.get_builder_from_protocol(codes['model'], chgnet, part))
 
 
 def test_missing_reference_counts_as_failed_and_is_said(codes, chgnet, dataset):
@@ -147,7 +188,9 @@ def _as_evaluation(materials):
         ({'tolerance': 0.0}, 'tolerance'),
         ({'tolerance': -1.0}, 'tolerance'),
         ({'tolerance': float('nan')}, 'tolerance'),
+        ({'tolerance': 1e-7}, 'tolerance'),
         ({'failure_rate': '3/2'}, 'failure rate'),
+        ({'failure_rate': '1/100000'}, 'failure rate'),
         ({'property': 'charm'}, 'charm'),
         ({'protocol': 'sloppy'}, 'sloppy'),
         ({'overrides': {'falsify': {'bugdet': 3}}}, 'bugdet'),

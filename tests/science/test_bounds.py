@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import comb
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,3 +103,10 @@ def test_bad_input_is_named_in_two_lines(call):
     with pytest.raises(BoundError) as caught:
         call()
     assert str(caught.value) == f'{caught.value.what}\n{caught.value.remedy}'
+
+
+def test_counts_from_numpy_do_not_overflow():
+    """64-bit counts gave a bound of 0.000001 for no failure of 35."""
+    for k, n in ((0, 35), (3, 120)):
+        assert upper_bound(np.int64(k), np.int64(n), np.int64(1), np.int64(40)) == upper_bound(k, n, 1, 40)
+    assert smallest_n(np.int64(1), np.int64(5), np.int64(1), np.int64(40)) == 17

@@ -118,7 +118,7 @@ def test_missing_values_are_told_apart():
     assert np.isnan(found.error).tolist() == [False, True, True, True, True]
     assert found.known.tolist() == [True, True, False, True, True]
     assert found.counts() == {'ok': 1, 'no_prediction': 3, 'no_reference': 1}
-    assert failure.failed(found, 1e9, 0.0).tolist() == [False, True, True, True, True]
+    assert failure.failed(found, 3999.0, 0.0).tolist() == [False, True, True, True, True]
 
 
 def test_a_row_without_atoms_has_no_prediction():

@@ -8,12 +8,16 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_pcm.data.arrays import pack_query_log, pack_table
+from aiida_pcm.data.model import ModelData
+from aiida_pcm.graph.closure import ancestors
+from aiida_pcm.report import render
 from aiida_pcm.science import failure, falsification, features
 from aiida_pcm.science.certification import Table
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation
 from aiida_pcm.setup.pseudos import REFERENCE_FAMILY, STRINGENCY
 from aiida_pcm.setup.reference import import_reference
+from aiida_pcm.workchains.audit import AuditWorkChain
 from aiida_pcm.workchains.reference import ReferenceWorkChain
 from aiida_pcm.workchains.validate import ValidateWorkChain
 
@@ -89,6 +93,28 @@ def test_reference_is_computed_and_a_referee_judges_it(family, pw_code):
 
 def _spacing():
     return {'kpoints_distance': LOOSE['kpoints_distance']}
+
+
+def test_whole_audit_with_a_referee(family, pw_code, python_code, lean_code):
+    """All four stages with pw.x; the referee is far too loose to say anything, and of the reference's own family."""
+    codes = {'model': python_code, 'lean': lean_code, 'pw': pw_code}
+    referee = {'pseudo_family': family.label, 'cutoff_factor': 0.4, 'kspacing_factor': 1.0, **_spacing()}
+    overrides = {'validate': {'n_worst': 1, 'n_controls': 1, 'max_cost': 1.3e5, 'pw': referee}}
+    model = ModelData.chgnet('0.3.0', python_code)
+    builder = AuditWorkChain.get_builder_from_protocol(codes, model, import_reference(), overrides=overrides)
+    results, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    certificate = results['certificate']
+    assert certificate.document['lean']['axioms'] == []
+    found = certificate.document['validation']
+    assert (found['submitted'], found['converged']) == (2, 2)
+    assert found['referee']['pseudo_family'] == family.label
+    assert found['too_dear'], 'the cap leaves something out, and says what'
+    behind = {ancestor.uuid for ancestor in ancestors(certificate)}
+    runs = [run for run in node.called_descendants if run.process_label == 'PwCalculation']
+    assert len(runs) == 2 and all(run.uuid in behind for run in runs)
+    page = render(certificate)
+    assert found['rows'][0]['id'] in page and found['too_dear'][0] in page
 
 
 def test_family_that_is_not_installed_says_how(aiida_profile_clean, pw_code):
