@@ -20,14 +20,12 @@ class Rate(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         """Read the text as it is written, without going through a binary number."""
-        text = str(value).strip()
+        from aiida_pcm.science.certification import parse_rate
+
         try:
-            rate = Fraction(text.removesuffix('%').strip()) / (100 if text.endswith('%') else 1)
-        except (ValueError, ZeroDivisionError):
-            self.fail(f'{text!r} is no share; write 20%, 0.2 or 1/5.', param, ctx)
-        if not 0 < rate < 1:
-            self.fail(f'{text} is not between 0 and 1; write 20%, 0.2 or 1/5.', param, ctx)
-        return rate
+            return parse_rate(str(value))
+        except PcmError as error:
+            self.fail(f'{error.what} {error.remedy}', param, ctx)
 
 
 def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
