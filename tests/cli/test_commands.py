@@ -131,7 +131,7 @@ def test_rates_are_exact(text, rate):
 def test_a_rate_lies_between_0_and_1(run, value):
     status, _, errors = run('audit', 'model', 'data', '--failure-rate', value)
     assert status == 2
-    assert 'write 20%, 0.2 or 1/5' in errors
+    assert 'Write 20%, 0.2 or 1/5' in errors
 
 
 def test_the_unexpected_is_one_line_and_a_hint(run, monkeypatch):
