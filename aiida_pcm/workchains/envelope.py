@@ -60,8 +60,8 @@ class EnvelopeWorkChain(WorkChain):
         )
         envelope = drawn['envelope']
         sides = ', '.join(f'{side["lo"]:.4g} <= {side["feature"]} <= {side["hi"]:.4g}' for side in envelope['box'])
-        reached = 'below' if envelope['reached'] else 'the lowest found, still above'
-        self.report(f'{sides}: coverage {envelope["coverage"]:.2f}, failure rate {envelope["failure_rate"]:.2f}, '
-                    f'{reached} the requested {inputs.failure_rate.value}')  # fmt: skip
+        met = 'meets' if envelope['reached'] else 'is the lowest found, but misses'
+        rate = f'failure rate {envelope["failure_rate"]:.2f} {met} {inputs.settings["target"]:g} x {envelope["requested"]:g}'
+        self.report(f'{sides}: coverage {envelope["coverage"]:.2f}, {rate}')
         self.out('envelope', envelope)
         self.out('curve', drawn['curve'])
