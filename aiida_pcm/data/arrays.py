@@ -11,6 +11,7 @@ from aiida import orm
 from aiida_pcm.science.certification import Table
 from aiida_pcm.science.dft import PwResult
 from aiida_pcm.science.envelope import Envelope
+from aiida_pcm.science.evaluation import ARRAYS
 from aiida_pcm.science.failure import Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
 from aiida_pcm.science.materials import Array
@@ -18,7 +19,7 @@ from aiida_pcm.science.materials import Array
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
     """The predictions that pcm.evaluate gave."""
-    return Evaluation(**{name: node.get_array(name) for name in ('status', 'energy', 'forces', 'stress')})
+    return Evaluation(**{name: node.get_array(name) for name in ARRAYS})
 
 
 def pack_table(table: Table) -> orm.ArrayData:

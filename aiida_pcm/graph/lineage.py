@@ -9,28 +9,22 @@ from aiida import orm
 
 from aiida_pcm.graph.closure import ancestors
 
-SHAPES = {'data': 'ellipse', 'calculation': 'box', 'work chain': 'box, style=rounded'}
 # What tells apart the members of a namespace: pseudos__Si, row_3.
 _MEMBER = re.compile(r'__.*$|_\d+$')
 
 
-def collapsed_dot(node: orm.Node, *, work_chains: bool = False) -> str:
+def collapsed_dot(node: orm.Node) -> str:
     """The provenance behind a node in Graphviz's language, top down.
 
-    Processes of one label are one box; data are named by the links that lead to or from them, numbers left out.
-
-    :param work_chains: draw the work chains that called the calculations as well.
+    Calculations of one label are one box; data are named by the links that lead to or from them, numbers left out.
     """
     nodes = {int(found.pk or 0): found for found in [*ancestors(node), node]}
-    kept = {pk: found for pk, found in nodes.items() if work_chains or not isinstance(found, orm.WorkflowNode)}
-    links = _links(list(kept))
-    names = _names(kept, links)
+    links = _links(list(nodes))
+    names = _names(nodes, links)
     sizes = Counter(names.values())
-    kinds = {name: _kind(kept[pk]) for pk, name in names.items()}
+    shapes = {name: 'box' if isinstance(nodes[pk], orm.ProcessNode) else 'ellipse' for pk, name in names.items()}
     edges = sorted({(names[start], names[end]) for start, end, _ in links})
-    lines = [
-        f'  "{name}" [shape={SHAPES[kinds[name]]}, label="{_label(name, sizes[name])}"];' for name in sorted(sizes)
-    ]
+    lines = [f'  "{name}" [shape={shapes[name]}, label="{_label(name, sizes[name])}"];' for name in sorted(sizes)]
     lines += [f'  "{start}" -> "{end}";' for start, end in edges if start != end]
     style = '  rankdir=TB; node [fontname="Helvetica", fontsize=11]; edge [color="#666666"];'
     return '\n'.join(['digraph lineage {', style, *lines, '}', ''])
@@ -63,12 +57,6 @@ def _names(nodes: dict[int, orm.Node], links: list[tuple[int, int, str]]) -> dic
             label = made[pk][1] if pk in made else used.get(pk, '')
             names[pk] = f'{_MEMBER.sub("", label)}: {type(node).__name__}'
     return names
-
-
-def _kind(node: orm.Node) -> str:
-    if isinstance(node, orm.WorkflowNode):
-        return 'work chain'
-    return 'calculation' if isinstance(node, orm.CalculationNode) else 'data'
 
 
 def _label(name: str, number: int) -> str:

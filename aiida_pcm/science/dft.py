@@ -69,6 +69,11 @@ def is_metallic(symbols: Sequence[str]) -> bool:
     return set(symbols) <= set(METALS)
 
 
+def k_distance(distances: Mapping[str, float], symbols: Sequence[str]) -> float:
+    """The k-spacing (1/A) of a material of these elements, from one for ``metal`` and one for ``other``."""
+    return distances['metal' if is_metallic(symbols) else 'other']
+
+
 def k_mesh(cell: NDArray[np.float64], distance: float) -> tuple[int, int, int]:
     """Smallest mesh whose points are at most `distance` (1/A, with 2 pi) apart along each reciprocal vector.
 

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from aiida_pcm.science.certification import Table, noise_of, rows_inside
 from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM
-from aiida_pcm.science.dft import PwResult, cost, is_metallic, reference_columns
+from aiida_pcm.science.dft import PwResult, cost, k_distance, reference_columns
 from aiida_pcm.science.failure import (
     NO_PREDICTION,
     Errors,
@@ -35,7 +35,7 @@ def costs(materials: MaterialSet, settings: Mapping[str, Any]) -> Array:
         atoms, elements = materials.atoms(row), materials.elements(row)
         electrons = sum(settings['valence'][chemical_symbols[number]] for number in atoms.numbers)
         cutoff = max(settings['cutoffs'][element] for element in elements)
-        distance = settings['kpoints_distance']['metal' if is_metallic(elements) else 'other']
+        distance = k_distance(settings['kpoints_distance'], elements)
         values.append(cost(atoms, electrons, cutoff, distance))
     return np.array(values)
 

@@ -12,6 +12,7 @@ from aiida.engine import ExitCode, ProcessBuilder, WorkChain, if_
 from aiida_pcm.calcfunctions.split_dataset import split_dataset
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.data.model import ModelData
 from aiida_pcm.groups.audit import collect
 from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.science.conventions import PcmError
@@ -51,7 +52,7 @@ class AuditWorkChain(WorkChain):
         )
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
         spec.expose_inputs(FalsifyWorkChain, exclude=('model', *FALSIFY_OWN), namespace='falsify')
-        spec.input('model', valid_type=orm.Data, help='The potential, a pcm.model.')
+        spec.input('model', valid_type=ModelData, help='The potential.')
         spec.expose_inputs(EnvelopeWorkChain, exclude=ENVELOPE_OWN, namespace='envelope')
         spec.expose_inputs(
             ValidateWorkChain,

@@ -10,7 +10,7 @@ from aiida.common.exceptions import NotExistent
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_pcm.science.conventions import Convention, PcmError
-from aiida_pcm.science.dft import is_metallic
+from aiida_pcm.science.dft import k_distance
 
 
 def pw_inputs(code: orm.Code, structure: orm.StructureData, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,10 +21,10 @@ def pw_inputs(code: orm.Code, structure: orm.StructureData, settings: Mapping[st
         ``conv_thr_per_atom`` in Ry; ``max_wallclock_seconds``.
     """
     cutoffs = _cutoffs(structure, settings)
-    kind = 'metal' if is_metallic([kind.symbol for kind in structure.kinds]) else 'other'
+    distance = k_distance(settings['kpoints_distance'], [kind.symbol for kind in structure.kinds])
     overrides = {
         'pseudo_family': settings['pseudo_family'],
-        'kpoints_distance': settings['kpoints_distance'][kind] * settings['kspacing_factor'],
+        'kpoints_distance': distance * settings['kspacing_factor'],
         'clean_workdir': True,
         'pw': {
             'metadata': {'options': {'withmpi': False, 'max_wallclock_seconds': settings['max_wallclock_seconds']}},

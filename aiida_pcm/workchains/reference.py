@@ -11,7 +11,7 @@ from aiida_pcm.calcfunctions.collect_reference import collect_reference
 from aiida_pcm.calcfunctions.draw_materials import draw_materials
 from aiida_pcm.calcfunctions.structures_of import structures_of
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.science.dft import cost, is_metallic
+from aiida_pcm.science.dft import cost, k_distance
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.pw import convention_of
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
@@ -67,9 +67,7 @@ class ReferenceWorkChain(PwBatchMixin, WorkChain):
     def _cost(self, row: int) -> float:
         materials = self.ctx.materials.materials
         atoms = materials.atoms(row)
-        distance = self.inputs.settings['kpoints_distance'][
-            'metal' if is_metallic(materials.elements(row)) else 'other'
-        ]
+        distance = k_distance(self.inputs.settings['kpoints_distance'], materials.elements(row))
         return cost(atoms, electrons=float(len(atoms)), cutoff=1.0, distance=distance)
 
     def collect(self) -> ExitCode | None:
