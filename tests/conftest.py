@@ -11,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 # Before anything imports AiiDA, which makes its folder at import.
 _AIIDA_PATH = tempfile.mkdtemp(prefix='aiida-pcm-tests-')
 os.environ['AIIDA_PATH'] = _AIIDA_PATH
 os.environ.setdefault('OMP_NUM_THREADS', '2')
 atexit.register(shutil.rmtree, _AIIDA_PATH, ignore_errors=True)
+
+# How long an example takes is no property of the code: the machine may be busy.
+settings.register_profile('pcm', deadline=None)
+settings.load_profile('pcm')
 
 # The session's profile: core.sqlite_dos, no broker; see aiida.tools.pytest_fixtures.
 pytest_plugins = ['aiida.tools.pytest_fixtures']
@@ -103,3 +108,23 @@ def tiny_materials():
     metadata = {'label': 'tiny', 'frame': 'CONVENIENCE', 'pose': 'SINGLE_POINT', 'origin': 'tests/conftest.py'}
     names = ['Si', 'NaCl', 'MgO']
     return MaterialSet.from_atoms(crystals, [f'{name}-0' for name in names], names, metadata)
+
+
+@pytest.fixture
+def reference_family(aiida_profile_clean):
+    """The reference's pseudopotential family, made of the nodes inside the shipped archive."""
+    from aiida import orm
+    from aiida_pseudo.data.pseudo import UpfData
+    from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
+
+    from aiida_pcm.setup.pseudos import REFERENCE_FAMILY, STRINGENCY
+    from aiida_pcm.setup.reference import import_reference
+
+    import_reference()
+    # The referee's, which measured the noise, are called otherwise.
+    query = orm.QueryBuilder().append(UpfData, filters={'attributes.filename': {'like': '%ONCV%'}})
+    pseudos = {pseudo.element: pseudo for pseudo in query.all(flat=True)}
+    family = CutoffsPseudoPotentialFamily(label=REFERENCE_FAMILY.label).store()
+    family.add_nodes(list(pseudos.values()))
+    family.set_cutoffs(REFERENCE_FAMILY.cutoffs(list(pseudos)), STRINGENCY, unit='Ry')
+    return family

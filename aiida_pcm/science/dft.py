@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from pymatgen.core.periodic_table import Element
 
 from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM, PcmError
 from aiida_pcm.science.materials import Array, MaterialSet
-from aiida_pcm.science.recipe import METALS
+from aiida_pcm.science.recipe import INTERSTITIAL_METALS, METALS
 
 BOHR = 0.529177210903
 RYDBERG_CUTOFF_VOLUME = 6 * np.pi**2
+SMALLEST_IONIC_DIFFERENCE = 0.8
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,28 @@ def _check_run(materials: MaterialSet, row: int, run: PwResult) -> None:
         )
 
 
-def is_metallic(symbols: Sequence[str]) -> bool:
-    """Whether a material of these elements needs the k-points of a metal: it holds metals of METALS alone.
+def bonding(symbols: Iterable[str]) -> str:
+    """How dense a k-mesh a material of these elements probably needs: ``metal``, ``covalent`` or ``other``.
 
-    A rule for choosing a k-spacing before any calculation, no physics: metallic carbides, nitrides and tin are missed.
+    A rule for choosing a k-spacing before any calculation, no physics. ``metal``: one or two of METALS (three make a
+    half-Heusler, with a small gap or none), or a transition metal with C or N in its holes; ``other``: ionic, one
+    element more electronegative than all the rest by at least 0.8 (Pauling, from pymatgen); ``covalent``: what is left.
     """
-    return set(symbols) <= set(METALS)
+    present = set(symbols)
+    if (present <= set(METALS) and len(present) < 3) or _is_interstitial(present):
+        return 'metal'
+    *rest, highest = sorted(float(Element(symbol).X) for symbol in present)
+    return 'other' if rest and highest - rest[-1] >= SMALLEST_IONIC_DIFFERENCE else 'covalent'
 
 
-def k_distance(distances: Mapping[str, float], symbols: Sequence[str]) -> float:
-    """The k-spacing (1/A) of a material of these elements, from one for ``metal`` and one for ``other``."""
-    return distances['metal' if is_metallic(symbols) else 'other']
+def _is_interstitial(present: set[str]) -> bool:
+    metals = present - {'C', 'N'}
+    return len(metals) == 1 and metals < present and metals <= set(INTERSTITIAL_METALS)
+
+
+def k_distance(distances: Mapping[str, float], symbols: Iterable[str]) -> float:
+    """The k-spacing (1/A) of a material of these elements, from one for each value of `bonding`."""
+    return distances[bonding(symbols)]
 
 
 def k_mesh(cell: NDArray[np.float64], distance: float) -> tuple[int, int, int]:

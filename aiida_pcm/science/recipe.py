@@ -6,11 +6,11 @@ prototype; a set of elements that was drawn before is skipped: one row per compo
 chemical system (PbO and PbO2).
 
 The hash of a recipe covers its parameters and its compounds, not the code that builds their cells: whoever changes what
-is built gives the recipe a new version. A test holds the cells of version 1 fast.
+is built gives the recipe a new version. A test holds the cells of version 2 fast.
 
 Starting volumes are guesses on purpose independent of any potential: Shannon radii (R. D. Shannon, Acta Cryst. A32, 751
 (1976), through pymatgen) for ionic prototypes, covalent radii (Cordero et al., Dalton Trans. 2832 (2008), through ase)
-for tetrahedral ones, volumes of the elements for intermetallics. The structures are strained all the same.
+for tetrahedral ones and half-Heuslers, volumes of the elements for intermetallics. All structures are strained anyway.
 """
 
 from __future__ import annotations
@@ -54,13 +54,24 @@ METALS = _symbols(
     'Li Be Na Mg Al K Ca Sc Ti V Cu Zn Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd Cs Ba La Hf Ta W Re Os Ir Pt Au Tl Pb'
 )
 ELEMENTS = METALS + ['C', 'Si', 'Ge', 'Sn']
+LAYERED_RATIO = 1.62  # c/a of CdI2 (R. W. G. Wyckoff, Crystal Structures, vol. 1, 1963)
+# X-Y-Z with Y in the middle: 18 valence electrons with a late transition metal there, 8 with a pnictogen (T. Graf,
+# C. Felser, S. S. P. Parkin, Prog. Solid State Chem. 39, 1 (2011)).
+HALF_HEUSLERS = [
+    (['Sc', 'Y', 'La'], ['Pd', 'Pt'], ['As', 'Sb', 'Bi']),
+    (['Ti', 'Zr', 'Hf'], ['Pd', 'Pt'], ['Si', 'Ge', 'Sn', 'Pb']),
+    (['Ti', 'Zr', 'Hf'], ['Rh', 'Ir'], ['As', 'Sb', 'Bi']),
+    (['V', 'Nb', 'Ta'], ['Rh', 'Ir'], ['Si', 'Ge', 'Sn', 'Pb']),
+    (['V', 'Nb', 'Ta'], ['Ru', 'Os'], ['As', 'Sb', 'Bi']),
+    (['Li', 'Na'], ['N', 'P', 'As', 'Sb'], ['Be', 'Mg', 'Zn', 'Cd']),
+]
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a generated set is drawn from; its hash names the population that a certificate is about.
 
-    :param version: of the prototypes, compositions and starting volumes; there is only version 1.
+    :param version: of the prototypes, compositions and starting volumes; there is only version 2.
     :param strain: every component of the symmetric strain tensor is uniform in +-strain. Below 1/3, so that no cell
         collapses: no principal strain exceeds three times a component.
     :param rattle: the standard deviation of the displacements (A) is uniform between these two, one a material.
@@ -70,15 +81,15 @@ class Recipe:
     Source of the defaults: design notes, physics.md ('Recipe for generated structures').
     """
 
-    version: int = 1
+    version: int = 2
     strain: float = 0.04
     rattle: tuple[float, float] = (0.02, 0.12)
     shortest: float = 0.75
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'rattle', tuple(self.rattle))
-        if self.version != 1:
-            raise PcmError(f'There is no version {self.version} of the recipe.', 'Use version 1.')
+        if self.version != 2:
+            raise PcmError(f'There is no version {self.version} of the recipe.', 'Use version 2.')
         if not 0 <= self.strain < 1 / 3:
             raise PcmError(f'A strain of {self.strain} is not possible.', 'Give one from 0 up to, not including, 1/3.')
         if len(self.rattle) != 2 or not 0 <= self.rattle[0] <= self.rattle[1] < np.inf:
@@ -111,7 +122,7 @@ def draw(recipe: Recipe, seed: int, n: int) -> MaterialSet:
     """Draw n compounds, each strained and rattled, without references.
 
     :return: ids ``<prototype>-<formula>``, groups the reduced formula, frame GENERATED, pose SINGLE_POINT. ``seen`` is
-        'not seen', which is said of the distorted cells: their compounds may well be in a model's training data.
+        'unknown': the distorted cells are new, but their compounds may well be in a model's training data.
     :raises PcmError: if n is not positive or more than the recipe holds, or if a compound cannot be distorted.
     """
     if n < 1:
@@ -132,7 +143,7 @@ def draw(recipe: Recipe, seed: int, n: int) -> MaterialSet:
         'seed': seed,
         'origin': 'drawn by aiida_pcm.science.recipe',
     }
-    return MaterialSet.from_atoms(atoms, ids, groups, metadata, seen=[SEEN['not seen']] * n)
+    return MaterialSet.from_atoms(atoms, ids, groups, metadata, seen=[SEEN['unknown']] * n)
 
 
 def _draws(recipe: Recipe, seed: int) -> Iterator[tuple[str, Atoms, int]]:
@@ -293,9 +304,28 @@ def _perovskite_balance(c: tuple[str, ...], b_charge: int) -> bool:
 
 
 def _element(c: tuple[str, ...]) -> Atoms:
+    """The smallest cell of the element's own structure with at least two atoms: one atom alone feels no force."""
     state = reference_states[atomic_numbers[c[0]]]
     lattice = state['symmetry'] if state else None
-    return bulk(c[0], cubic=True) if lattice in ('bcc', 'fcc', 'diamond') else bulk(c[0])
+    if lattice == 'fcc':
+        return bulk(c[0], orthorhombic=True)
+    return bulk(c[0], cubic=True) if lattice == 'bcc' else bulk(c[0])
+
+
+def _half_heusler(c: tuple[str, ...]) -> Atoms:
+    x, y, z = c
+    a = 4 / np.sqrt(3) * max(_covalent(x, y), _covalent(y, z))
+    cell = a / 2 * (np.ones((3, 3)) - np.eye(3))
+    return Atoms([x, y, z], scaled_positions=[[k / 4] * 3 for k in range(3)], cell=cell, pbc=True)
+
+
+def _layered(c: tuple[str, ...]) -> Atoms:
+    """CdI2: layers of edge-sharing octahedra; c/a is that of CdI2 itself."""
+    a = np.sqrt(2) * _binary_distance(c, (1, 2), 'VI')
+    z = 1 / (np.sqrt(6) * LAYERED_RATIO)
+    scaled = [(0, 0, 0), (1 / 3, 2 / 3, z), (2 / 3, 1 / 3, 1 - z)]
+    cell = [a, a, LAYERED_RATIO * a, 90, 90, 120]
+    return Atoms([c[0], c[1], c[1]], scaled_positions=scaled, cell=cell, pbc=True)
 
 
 def _binaries(cations: dict[int, list[str]], ratio: tuple[int, int]) -> list[tuple[str, str]]:
@@ -316,6 +346,14 @@ def _perovskites() -> list[tuple[str, str, str]]:
     return [(a, b, x) for p, q, r in sites for a in large[p] for b in CATIONS[q] for x in ANIONS[r] if a != b]
 
 
+def _half_heuslers() -> list[tuple[str, str, str]]:
+    return [combination for sites in HALF_HEUSLERS for combination in itertools.product(*sites)]
+
+
+def _layers() -> list[tuple[str, str]]:
+    return [(cation, anion) for cation, anion in _binaries(CATIONS, (1, 2)) if anion not in ('F', 'O')]
+
+
 def _legal(candidates: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted({c for c in candidates if why_not_plain_pbe(c) is None}))
 
@@ -332,6 +370,8 @@ def _prototypes() -> dict[str, Prototype]:
         'fluorite': (_binaries(CATIONS, (1, 2)), _fluorite),
         'antifluorite': (_binaries({1: CATIONS[1]}, (2, 1)), _antifluorite),
         'rutile': (_binaries(CATIONS, (1, 2)), _rutile),
+        'layered-CdI2': (_layers(), _layered),
+        'half-Heusler': (_half_heuslers(), _half_heusler),
         'perovskite': (_perovskites(), _perovskite),
         'element': ([(symbol,) for symbol in ELEMENTS], _element),
     }

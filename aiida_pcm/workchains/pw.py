@@ -7,18 +7,18 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.exceptions import NotExistent
-from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_pcm.science.conventions import Convention, PcmError
 from aiida_pcm.science.dft import k_distance
+from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 
 
 def pw_inputs(code: orm.Code, structure: orm.StructureData, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs of a PwBaseWorkChain that gives energy, forces and stress of one structure.
+    """Inputs of a PcmPwBaseWorkChain that gives energy, forces and stress of one structure.
 
-    :param settings: ``pseudo_family``; ``kpoints_distance`` {metal, other} in 1/A; ``cutoff_factor`` and
+    :param settings: ``pseudo_family``; ``kpoints_distance`` {metal, covalent, other} in 1/A; ``cutoff_factor`` and
         ``kspacing_factor``, by which the family's cut-offs and the k-spacing are multiplied; ``degauss`` in Ry;
-        ``conv_thr_per_atom`` in Ry; ``max_wallclock_seconds``.
+        ``conv_thr_per_atom`` in Ry; ``mixing_beta``; ``max_wallclock_seconds``.
     """
     cutoffs = _cutoffs(structure, settings)
     distance = k_distance(settings['kpoints_distance'], [kind.symbol for kind in structure.kinds])
@@ -30,11 +30,14 @@ def pw_inputs(code: orm.Code, structure: orm.StructureData, settings: Mapping[st
             'metadata': {'options': {'withmpi': False, 'max_wallclock_seconds': settings['max_wallclock_seconds']}},
             'parameters': {
                 'SYSTEM': {'ecutwfc': cutoffs[0], 'ecutrho': cutoffs[1], 'degauss': settings['degauss']},
-                'ELECTRONS': {'conv_thr': settings['conv_thr_per_atom'] * len(structure.sites)},
+                'ELECTRONS': {
+                    'conv_thr': settings['conv_thr_per_atom'] * len(structure.sites),
+                    'mixing_beta': settings['mixing_beta'],
+                },
             },
         },
     }
-    builder = PwBaseWorkChain.get_builder_from_protocol(code, structure, protocol='balanced', overrides=overrides)
+    builder = PcmPwBaseWorkChain.get_builder_from_protocol(code, structure, protocol='balanced', overrides=overrides)
     builder.pw.metadata.options['resources'] = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
     return builder._inputs(prune=True)
 
@@ -57,6 +60,12 @@ def element_settings(settings: Mapping[str, Any], elements: Sequence[str]) -> di
             kind: distance * settings['kspacing_factor'] for kind, distance in settings['kpoints_distance'].items()
         },
     }
+
+
+def changed(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the two factors multiplied by those of a change, and what else it has instead of theirs."""
+    factors = {name: settings[name] * change[name] for name in ('cutoff_factor', 'kspacing_factor')}
+    return {**settings, **change, **factors}
 
 
 def convention_of(settings: Mapping[str, Any]) -> Convention:

@@ -26,7 +26,7 @@ from tests.synthetic import generated, reference_from
 pytestmark = pytest.mark.slow
 
 N = 110
-HEAVY = 60.0  # mean atomic number beyond which the test makes the reference disagree
+HEAVY = 45.0  # mean atomic number beyond which the test makes the reference disagree
 
 
 @pytest.fixture(scope='module')
@@ -41,8 +41,10 @@ def dataset(codes, chgnet):
 
 
 def audit(codes, chgnet, dataset, **kwargs):
+    # A tight box: whether this certifies must not hang on one row at its edge.
+    overrides = {'envelope': {'settings': {'target': 0.1}}}
     builder = AuditWorkChain.get_builder_from_protocol(
-        {**codes, 'pw': None}, chgnet, dataset, protocol='fast', **kwargs
+        {**codes, 'pw': None}, chgnet, dataset, protocol='fast', overrides=overrides, **kwargs
     )
     results, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message

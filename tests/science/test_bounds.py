@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
@@ -23,7 +23,6 @@ def tail(k: int, n: int, rate: Fraction) -> Fraction:
 
 
 @given(counts, uses)
-@settings(deadline=None)
 def test_the_bound_is_that_of_clopper_and_pearson(count, use):
     k, n = count
     alpha = spend(use)
@@ -33,7 +32,6 @@ def test_the_bound_is_that_of_clopper_and_pearson(count, use):
 
 
 @given(st.integers(0, 12), st.integers(1, 12), uses, st.integers(1, 500))
-@settings(deadline=None)
 def test_the_bound_is_the_least_one_in_exact_fractions(k, more, use, den):
     n, alpha = k + more, Fraction(*spend(use))
     bound = upper_bound(k, n, alpha.numerator, alpha.denominator, den)
@@ -42,7 +40,6 @@ def test_the_bound_is_the_least_one_in_exact_fractions(k, more, use, den):
 
 
 @given(counts, st.integers(0, 1000))
-@settings(deadline=None)
 def test_the_tail_is_that_of_scipy(count, num):
     k, n = count
     exact = Fraction(tail_numerator(k, n, num, 1000), 1000**n)
@@ -50,14 +47,12 @@ def test_the_tail_is_that_of_scipy(count, num):
 
 
 @given(counts, st.integers(1, 999))
-@settings(deadline=None)
 def test_a_larger_rate_has_a_smaller_tail(count, num):
     k, n = count
     assert tail_numerator(k, n, num, 1000) >= tail_numerator(k, n, num + 1, 1000)
 
 
 @given(st.integers(1, 999), uses)
-@settings(deadline=None)
 def test_the_smallest_n_is_the_least_one(num, use):
     alpha = spend(use)
     n = smallest_n(num, 1000, *alpha)

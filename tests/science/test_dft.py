@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM, PcmError
-from aiida_pcm.science.dft import PwResult, cost, is_metallic, k_mesh, reference_columns
-from aiida_pcm.science.recipe import METALS
+from aiida_pcm.science.dft import PwResult, bonding, cost, k_distance, k_mesh, reference_columns
 
 cells = arrays(float, (3, 3), elements=st.floats(-10, 10))
 
@@ -81,10 +80,18 @@ def test_how_cost_scales(electrons, cutoff, distance, factor):
     )
 
 
-def test_which_materials_are_metallic():
-    assert is_metallic(['Na']) and is_metallic(['Sc', 'Al']) and is_metallic(METALS)
-    for elements in (['Na', 'Cl'], ['Si'], ['Ti', 'N']):
-        assert not is_metallic(elements)
+@pytest.mark.parametrize(
+    ('kind', 'materials'),
+    [
+        ('metal', ['Na', 'Sc Al', 'Ti N', 'Hf C']),
+        ('covalent', ['Si', 'C', 'Ga As', 'Si C', 'Cu S', 'Hf Pd Pb', 'Zr Sb Rh']),
+        ('other', ['Na Cl', 'B N', 'Ti O', 'Li Mg As', 'Sr Ti O']),
+    ],
+)
+def test_how_dense_a_mesh_a_material_needs(kind, materials):
+    for material in materials:
+        assert bonding(material.split()) == kind, material
+        assert k_distance({'metal': 1.0, 'covalent': 2.0, 'other': 3.0, kind: 7.0}, material.split()) == 7.0
 
 
 def made_up_run(n_atoms: int, seed: int) -> PwResult:

@@ -102,7 +102,7 @@ def pick_by_hand(path, failed, requested, margin=0.0):
     return rates.index(min(rates)), False
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(4, 45), st.integers(1, 4), seeds, st.sampled_from([0.0, 0.2]), st.sampled_from([0.05, 0.1, 0.3]))
 def test_is_peeling_by_hand(n, d, seed, missing, requested):
     columns, failed = search_part(n, d, seed, missing)
@@ -119,7 +119,7 @@ def test_is_peeling_by_hand(n, d, seed, missing, requested):
     assert set(np.flatnonzero(found.inside(columns))) == inside
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(8, 30), st.integers(1, 3), seeds, st.sampled_from([0.0, 0.15]), st.sampled_from([0.0, 0.1]))
 def test_a_resample_is_the_same_as_repeated_rows(n, d, seed, missing, margin):
     columns, failed = search_part(n, d, seed, missing)
@@ -142,7 +142,7 @@ def test_a_resample_is_the_same_as_repeated_rows(n, d, seed, missing, margin):
         assert bounds[resample].tolist() == [box[name][0] for name in names] + [-box[name][1] for name in names]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(6, 12), seeds)
 def test_never_covers_more_than_the_best_of_all_boxes(n, seed):
     columns, failed = search_part(n, 2, seed)
@@ -159,7 +159,6 @@ def test_never_covers_more_than_the_best_of_all_boxes(n, seed):
         assert found.failure_rate <= 0.2
 
 
-@settings(deadline=None)
 @given(st.integers(10, 40), st.integers(0, 1000), st.sampled_from([1.0, -1.0]))
 def test_finds_the_optimum_where_failures_lie_beyond_an_end(n, seed, sign):
     """One feature that fails beyond a threshold: peeling row by row is exact."""
@@ -170,7 +169,7 @@ def test_finds_the_optimum_where_failures_lie_beyond_an_end(n, seed, sign):
     assert (found.lo[0], found.hi[0]) == (x[~failed].min(), x[~failed].max())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 80), st.integers(1, 10), seeds, st.floats(0.01, 0.9), st.floats(0, 0.2), st.integers(2, 50))
 def test_what_every_envelope_promises(n, d, seed, requested, margin, n_groups):
     columns, failed = search_part(n, d, seed, missing=0.1)
@@ -202,7 +201,7 @@ def test_what_every_envelope_promises(n, d, seed, requested, margin, n_groups):
     assert np.isfinite(found.hi_ci).all() and (found.hi_ci[:, 0] <= found.hi_ci[:, 1]).all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seeds)
 def test_units_and_the_order_of_rows_do_not_matter(seed):
     columns, failed = search_part(40, 3, seed)

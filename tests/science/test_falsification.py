@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
@@ -26,7 +26,6 @@ def search_part(n: int, d: int, seed: int) -> tuple[dict[str, np.ndarray], np.nd
     return columns, np.array([f'row-{number}' for number in range(n)]), error > 1, error
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 40), seeds)
 def test_every_query_is_the_nearest_row_not_yet_asked(n, d, budget, seed):
     columns, ids, failed, error = search_part(n, d, seed)
@@ -50,7 +49,6 @@ def test_every_query_is_the_nearest_row_not_yet_asked(n, d, budget, seed):
     assert log.filled == np.isnan(columns['x0']).sum()
 
 
-@settings(deadline=None)
 @given(st.integers(2, 20), seeds)
 def test_an_exhausted_search_has_found_everything(n, seed):
     columns, ids, failed, error = search_part(n, 2, seed)
@@ -82,7 +80,6 @@ def test_chance_is_what_simulation_finds():
     assert (curve.found == 0).all()
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_units_and_monotone_transformations_of_features_change_nothing(seed):
     columns, ids, failed, error = search_part(20, 3, seed)

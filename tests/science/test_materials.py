@@ -59,7 +59,7 @@ def same(one: MaterialSet, other: MaterialSet) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(material_sets())
 def test_round_trip(data):
     content = data.to_bytes()
@@ -69,7 +69,7 @@ def test_round_trip(data):
     assert read.content_sha256 == data.content_sha256
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(material_sets(), st.data())
 def test_subset_is_what_it_would_be_if_it_had_been_built(data, choice):
     rows = choice.draw(st.lists(st.integers(0, len(data) - 1), min_size=1, unique=True))

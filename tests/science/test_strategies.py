@@ -22,7 +22,7 @@ def play(name: str, dimension: int, budget: int, seed: int, queries: int) -> np.
 
 
 @pytest.mark.parametrize('name', STRATEGIES)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_proposals_are_points_of_the_unit_cube_and_repeatable(name, dimension, budget, seed):
     queries = budget + 3
@@ -46,7 +46,6 @@ def test_asking_twice_is_asking_for_two_points(name):
     assert (strategy.ask() != strategy.ask()).any()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 30), st.integers(0, 1000))
 def test_latin_hypercube_has_one_point_in_every_stratum(dimension, budget, seed):
     proposals = play('latin_hypercube', dimension, budget, seed, 2 * budget)

@@ -53,7 +53,18 @@ def test_cutoffs_are_set(offline):
     for spec in pseudos.FAMILIES:
         family = orm.load_group(spec.label)
         assert family.get_recommended_cutoffs(elements=('Si',), unit='Ry') == (spec.soft, 4 * spec.soft)
-        assert family.get_recommended_cutoffs(elements=('Si', 'O'), unit='Ry') == (spec.hard, 4 * spec.hard)
+        assert family.get_recommended_cutoffs(elements=('Si', 'O'), unit='Ry') == (spec.hard['O'], 4 * spec.hard['O'])
+
+
+def test_cutoffs_of_an_older_version_are_renewed(offline):
+    list(pseudos.get_or_create_families())
+    family = orm.load_group(pseudos.REFERENCE_FAMILY.label)
+    old = {element: {'cutoff_wfc': 60.0, 'cutoff_rho': 240.0} for element in family.elements}
+    family.set_cutoffs(old, pseudos.STRINGENCY, unit='Ry')
+    steps = {step.name: step.state for step in pseudos.get_or_create_families()}
+    assert steps == {pseudos.REFERENCE_FAMILY.label: 'made', pseudos.REFEREE_FAMILY.label: 'found'}
+    hard = pseudos.REFERENCE_FAMILY.hard['O']
+    assert family.get_recommended_cutoffs(elements=('O',), unit='Ry') == (hard, 4 * hard)
 
 
 def test_nodes_that_are_there_are_used_again(offline):
