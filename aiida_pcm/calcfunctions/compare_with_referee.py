@@ -28,5 +28,16 @@ def compare_with_referee(
     why = {int(row.removeprefix('row_')): cause for row, cause in causes.get_dict().items()}
     predicted, runs = evaluation_of(evaluation), pw_results(results)
     chosen = candidates.get_dict()
-    found = compare(dataset.materials, predicted, quantity.value, tolerance.value, runs, chosen, why, seed.value)
+    seconds = {row: results[f'parameters_row_{row}'].get('wall_time_seconds') for row in runs}
+    found = compare(
+        dataset.materials,
+        predicted,
+        quantity.value,
+        tolerance.value,
+        runs,
+        chosen,
+        why,
+        seed.value,
+        {row: spent for row, spent in seconds.items() if spent is not None},
+    )
     return orm.Dict({**found, 'referee': settings.get_dict()})

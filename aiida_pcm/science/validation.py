@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from aiida_pcm.science.failure import (
     NO_PREDICTION,
     Errors,
     Evaluation,
+    ForceRatio,
     errors,
     failed,
     force_ratio,
@@ -23,6 +25,9 @@ from aiida_pcm.science.failure import (
     spectral_norm,
 )
 from aiida_pcm.science.materials import Array, MaterialSet
+
+NOT_VALIDATED = 'not validated'
+NO_CAUSE = 'no cause recorded'
 
 
 def costs(materials: MaterialSet, settings: Mapping[str, Any]) -> Array:
@@ -52,7 +57,8 @@ def select(
 ) -> dict[str, Any]:
     """The worst of what the adversaries found, and as many controls from inside the box.
 
-    The worst come by error, rows without a prediction first; the controls come by sha256(part|id), so that nobody
+    The worst come by error. Rows without a prediction come after all that have one: they are failures whatever a
+    referee says, so they take only places that nobody else wants. The controls come by sha256(part|id), so that nobody
     chooses them; the part is called by its part_sha256, a set that is no part by its content hash. Rows without a
     reference are neither. Rows dearer than the cap are passed over, and named.
 
@@ -60,9 +66,10 @@ def select(
     :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci`` in the feature's unit.
     :param dear: (n,) cost of each row; one that is nan is above every cap.
     :return: ``worst`` and ``controls``, lists of rows that share none; ``too_dear``, ids of rows that were passed over
-        before both lists were full; ``max_cost``.
+        before both lists were full; ``passed_over``, the same with role, error (property's unit) and cost of each,
+        None where it is not known; ``max_cost``; ``costs``, those of the rows chosen, by id.
     """
-    badness = np.where(np.isnan(table.errors.error), np.inf, table.errors.error)
+    badness = np.where(np.isnan(table.errors.error), -np.inf, table.errors.error)
     known = table.errors.known
     by_error = sorted({int(row) for row in queried if known[row]}, key=lambda row: (-badness[row], row))
     worst, passed_over = _affordable(by_error, dear, max_cost, n_worst)
@@ -71,11 +78,23 @@ def select(
         np.flatnonzero(rows_inside(table, box) & known).tolist(), key=lambda row: _rank(materials, part, row)
     )
     controls, also_passed_over = _affordable((row for row in by_hash if row not in worst), dear, max_cost, n_controls)
+    left_out = dict.fromkeys(also_passed_over, 'controls') | dict.fromkeys(passed_over, 'worst')
+    order = list(dict.fromkeys(passed_over + also_passed_over))
     return {
         'worst': worst,
         'controls': controls,
-        'too_dear': [str(materials.ids[row]) for row in dict.fromkeys(passed_over + also_passed_over)],
+        'too_dear': [str(materials.ids[row]) for row in order],
+        'passed_over': [
+            {
+                'id': str(materials.ids[row]),
+                'role': left_out[row],
+                'error': _number(table.errors.error[row]),
+                'cost': _number(dear[row]),
+            }
+            for row in order
+        ],
         'max_cost': max_cost,
+        'costs': {str(materials.ids[row]): float(dear[row]) for row in sorted(worst + controls)},
     }
 
 
@@ -99,6 +118,7 @@ def compare(
     candidates: Mapping[str, Any],
     causes: Mapping[int, str],
     seed: int,
+    seconds: Mapping[int, float] | None = None,
 ) -> dict[str, Any]:
     """What the referee says about reference and model.
 
@@ -114,9 +134,14 @@ def compare(
     :param candidates: what `select` gave.
     :param causes: why a row has no result.
     :param seed: of the bootstrap of the force ratios.
-    :return: scalars for the certificate, and under ``rows`` one entry a structure: its role, the model's error against
-        the reference and against the referee (property's unit), |F_DFT|max / |F_model|max of the referee, the noise of
-        the reference, which is its difference to the referee (largest |dF|, eV/A; largest principal stress, GPa), and
+    :param seconds: wall time of the run that converged, s, where it is known.
+    :return: scalars for the certificate;
+        ``by_role``: for the worst and for the controls apart, since only the controls were not chosen for their errors,
+        how many were submitted and converged, how many got which judgement, the median force ratio, its 95 % interval;
+        ``not_converged``: how many for which cause; ``seconds``: the wall time in sum over the rows where it is known;
+        ``rows``: one entry a structure, with its role, the model's error against the reference and against the referee
+        (property's unit), |F_DFT|max / |F_model|max of the referee, the noise of the reference, which is its difference
+        to the referee (largest |dF|, eV/A; largest principal stress, GPa), the estimated cost, the wall time (s), and
         the judgement: ``confirmed``, ``withdrawn``, ``no failure``, ``fails against the referee``, ``no prediction`` or
         ``not validated``. None stands for what is not known, and for a ratio with a model that predicts no force.
     """
@@ -129,20 +154,23 @@ def compare(
     predicted = np.where(
         np.repeat(evaluation.status == 0, np.diff(materials.offsets))[:, None], evaluation.forces, np.nan
     )
-    order, atoms = sorted(roles), _atoms(materials, sorted(roles))
-    ratio = force_ratio(materials.subset(order), referee.references['forces'][atoms], predicted[atoms], seed)
+    order = sorted(roles)
+    ratio = _ratios(materials, referee, predicted, order, seed)
+    spent, estimated = seconds or {}, candidates.get('costs', {})
     rows = [
         {
             'id': str(materials.ids[row]),
             'role': roles[row],
             'converged': row in runs,
-            'cause': causes.get(row, ''),
+            'cause': '' if row in runs else causes.get(row, NO_CAUSE),
             'error': _number(ours.error[row]),
             'error_against_referee': _number(theirs.error[row]),
             'force_ratio': _number(ratio.ratio[place]),
             'reference_noise': _number(noise[row]),
             'reference_stress_noise': _number(stress_noise[row]),
-            'judgement': judgements[row] if row in runs else 'not validated',
+            'cost': estimated.get(str(materials.ids[row])),
+            'seconds': spent.get(row) if row in runs else None,
+            'judgement': judgements[row] if row in runs else NOT_VALIDATED,
         }
         for place, row in enumerate(order)
     ]
@@ -155,8 +183,38 @@ def compare(
         'largest_reference_noise': _largest(noise),
         'largest_reference_stress_noise': _largest(stress_noise),
         'too_dear': list(candidates['too_dear']),
+        'passed_over': list(candidates.get('passed_over', [])),
         'max_cost': candidates['max_cost'],
+        'by_role': {
+            role: _summary(
+                [row for row in rows if row['role'] == role],
+                _ratios(materials, referee, predicted, sorted(candidates[role]), seed),
+            )
+            for role in ('worst', 'controls')
+        },
+        'not_converged': dict(Counter(row['cause'] for row in rows if not row['converged'])),
+        'seconds': _total([row['seconds'] for row in rows]),
         'rows': rows,
+    }
+
+
+def _ratios(
+    materials: MaterialSet, referee: MaterialSet, predicted: Array, rows: Sequence[int], seed: int
+) -> ForceRatio:
+    """Force ratios of these rows alone."""
+    atoms = _atoms(materials, rows)
+    return force_ratio(materials.subset(rows), referee.references['forces'][atoms], predicted[atoms], seed)
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], ratio: ForceRatio) -> dict[str, Any]:
+    """What the rows of one role have in common."""
+    return {
+        'submitted': len(rows),
+        'converged': sum(row['converged'] for row in rows),
+        'judgements': dict(Counter(row['judgement'] for row in rows)),
+        'median_force_ratio': _number(ratio.median),
+        'force_ratio_interval': [_number(ratio.low), _number(ratio.high)],
+        'force_ratios_used': ratio.used,
     }
 
 
@@ -199,6 +257,12 @@ def _judge(failing: bool, confirmed: bool) -> str:
     if failing:
         return 'confirmed' if confirmed else 'withdrawn'
     return 'fails against the referee' if confirmed else 'no failure'
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    """Sum of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _largest(values: Array) -> float | None:

@@ -61,7 +61,8 @@ class EnvelopeWorkChain(WorkChain):
         envelope = drawn['envelope']
         sides = ', '.join(f'{side["lo"]:.4g} <= {side["feature"]} <= {side["hi"]:.4g}' for side in envelope['box'])
         met = 'meets' if envelope['reached'] else 'is the lowest found, but misses'
-        rate = f'failure rate {envelope["failure_rate"]:.2f} {met} {inputs.settings["target"]:g} x {envelope["requested"]:g}'
+        target = f'{inputs.settings["target"]:g} x {envelope["requested"]:g}'
+        rate = f'failure rate {envelope["failure_rate"]:.2f} {met} {target}'
         self.report(f'{sides}: coverage {envelope["coverage"]:.2f}, {rate}')
         self.out('envelope', envelope)
         self.out('curve', drawn['curve'])

@@ -1,16 +1,16 @@
-"""Many structures through pw.x, a few at a time: what the reference and the validation have in common."""
+"""Many structures through pw.x, a few at a time: what the reference, its noise and the validation have in common."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.engine import append_
-from aiida.plugins import WorkflowFactory
 
+from aiida_pcm.graph.pw_failures import why
 from aiida_pcm.workchains.pw import pw_inputs
-
-PwBaseWorkChain = WorkflowFactory('quantumespresso.pw.base')
+from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 
 
 class PwBatchMixin:
@@ -19,28 +19,46 @@ class PwBatchMixin:
     A chain that uses it has the inputs ``code``, ``settings`` and ``max_concurrent``, and calls `queue` first.
     """
 
-    def queue(self: Any, structures: dict[str, orm.StructureData], rows: list[int]) -> None:
-        """Remember what to run, in this order; structures are named ``row_<number>``."""
-        self.ctx.structures = structures
-        self.ctx.rows = rows
-        self.ctx.total = len(rows)
+    def queue(
+        self: Any,
+        structures: Mapping[str, orm.StructureData],
+        rows: list[int],
+        variants: Mapping[str, orm.Dict] | None = None,
+    ) -> None:
+        """Remember what to run, in this order: every row once for each variant.
+
+        :param structures: by ``row_<number>``.
+        :param variants: settings of pw.x by name. A run is called ``<variant>_row_<number>``; without variants it is
+            called ``row_<number>`` and has the input ``settings``.
+        """
+        named = {f'{name}_': node for name, node in variants.items()} if variants else {'': self.inputs.settings}
+        self.ctx.structures = dict(structures)
+        self.ctx.settings = {prefix: node.get_dict() for prefix, node in named.items()}
+        self.ctx.waiting = [[prefix, row] for row in rows for prefix in named]
+        self.ctx.total = len(self.ctx.waiting)
         self.ctx.started = []
+        self.ctx.running = []
         self.ctx.runs = []
 
     def some_are_left(self: Any) -> bool:
-        """Whether structures wait for pw.x."""
-        return bool(self.ctx.rows)
+        """Whether runs of pw.x wait to be started, or for their end."""
+        return bool(self.ctx.waiting or self.ctx.running)
 
     def run_some(self: Any) -> None:
-        """Start the next few."""
-        most = self.inputs.max_concurrent
-        running, self.ctx.rows = self.ctx.rows[:most], self.ctx.rows[most:]
-        self.ctx.started += running
-        for row in running:
+        """Start as many runs as have room, and wait for the oldest that has not been waited for.
+
+        A work chain can only wait for all that it names. To name one leaves the others running, and fills what became
+        free meanwhile; in an order by cost the oldest is seldom the last to end.
+        """
+        room = self.inputs.max_concurrent - sum(not run.is_terminated for run in self.ctx.running)
+        starting, self.ctx.waiting = self.ctx.waiting[:room], self.ctx.waiting[room:]
+        for prefix, row in starting:
             structure = self.ctx.structures[f'row_{row}']
-            inputs = pw_inputs(self.inputs.code, structure, self.inputs.settings.get_dict())
-            inputs['metadata'] = {'label': structure.label, 'call_link_label': f'row_{row}'}
-            self.to_context(runs=append_(self.submit(PwBaseWorkChain, **inputs)))
+            inputs = pw_inputs(self.inputs.code, structure, self.ctx.settings[prefix])
+            inputs['metadata'] = {'label': structure.label, 'call_link_label': f'{prefix}row_{row}'}
+            self.ctx.started.append(f'{prefix}row_{row}')
+            self.ctx.running.append(self.submit(PcmPwBaseWorkChain, **inputs))
+        self.to_context(runs=append_(self.ctx.running.pop(0)))
 
     def inspect_some(self: Any) -> None:
         """Say how far it is; a run that failed costs one structure."""
@@ -48,12 +66,12 @@ class PwBatchMixin:
         self.report(f'{len(self.ctx.runs)} of {self.ctx.total} runs of pw.x done, {failed} did not converge')
 
     def results(self: Any) -> tuple[dict[str, orm.Data], dict[str, str]]:
-        """Outputs of the runs that converged, named by row, and why the others did not."""
+        """``parameters_<name>`` and ``trajectory_<name>`` of what converged; why the rest did not, by name."""
         nodes, causes = {}, {}
-        for row, run in zip(self.ctx.started, self.ctx.runs, strict=True):
+        for name, run in zip(self.ctx.started, self.ctx.runs, strict=True):
             if run.is_finished_ok:
-                nodes[f'parameters_row_{row}'] = run.outputs.output_parameters
-                nodes[f'trajectory_row_{row}'] = run.outputs.output_trajectory
+                nodes[f'parameters_{name}'] = run.outputs.output_parameters
+                nodes[f'trajectory_{name}'] = run.outputs.output_trajectory
             else:
-                causes[f'row_{row}'] = f'exit status {run.exit_status}: {run.exit_message}'
+                causes[name] = why(run)
         return nodes, causes

@@ -12,8 +12,9 @@ from aiida_pcm.calcfunctions.select_candidates import select_candidates
 from aiida_pcm.calcfunctions.structures_of import structures_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.materials import all_elements
+from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.protocol import load
-from aiida_pcm.workchains.pw import element_settings
+from aiida_pcm.workchains.pw import changed, element_settings
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
 
 
@@ -34,7 +35,14 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         spec.input('candidates', valid_type=orm.Dict, help='n_worst, n_controls, max_cost, and costs of elements.')
         spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x, see aiida_pcm.workchains.pw.pw_inputs.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap of the force ratios.')
-        spec.input('max_concurrent', valid_type=int, non_db=True, default=1, help='How many pw.x run at a time.')
+        spec.input(
+            'max_concurrent',
+            valid_type=int,
+            non_db=True,
+            default=1,
+            validator=checks.positive_validator,
+            help='How many pw.x run at a time.',
+        )
         spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.compare)
         spec.output('validation', valid_type=orm.Dict, help='Converged share, force ratios, a judgement on each.')
 
@@ -53,9 +61,10 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         inputs = load('audit', protocol, overrides)['validate']
         builder = cls.get_builder()
         builder.code, builder.dataset = code, dataset
-        builder.settings = orm.Dict(inputs['pw'])
+        settings = changed(load('reference', inputs['reference'], {'pw': inputs['pw']})['pw'], inputs['referee'])
+        builder.settings = orm.Dict(settings)
         choice = {name: inputs[name] for name in ('n_worst', 'n_controls', 'max_cost')}
-        builder.candidates = orm.Dict(choice | element_settings(inputs['pw'], all_elements(dataset.materials)))
+        builder.candidates = orm.Dict(choice | element_settings(settings, all_elements(dataset.materials)))
         builder.seed = orm.Int(inputs['seed'])
         builder.max_concurrent = inputs['max_concurrent']
         return builder
@@ -87,4 +96,7 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
             inputs.seed,
             **results,
         )
+        for role, found in validation['by_role'].items():
+            judged = ', '.join(f'{number} {judgement}' for judgement, number in found['judgements'].items())
+            self.report(f'{role}: {judged or "none"}')
         self.out('validation', validation)

@@ -28,7 +28,7 @@ BOX = [ends('n_atoms', 0.0, 1.0)]
 SETTINGS = {
     'valence': {'Na': 9, 'Cl': 7, 'Sc': 11, 'Al': 3},
     'cutoffs': {'Na': 80, 'Cl': 50, 'Sc': 60, 'Al': 30},
-    'kpoints_distance': {'metal': 0.2, 'other': 0.4},
+    'kpoints_distance': {'metal': 0.2, 'covalent': 0.3, 'other': 0.4},
 }
 
 
@@ -72,10 +72,10 @@ def test_the_worst_are_the_largest_errors_under_the_cap(search, n_worst, n_contr
     _, found = chosen(search, n_worst, n_controls)
     possible = [row for row in set(queried) if rows.errors.status[row] != NO_REFERENCE and dear[row] <= 2.0]
     assert set(found['worst']) <= set(possible) and len(found['worst']) == min(n_worst, len(possible))
-    badness = [np.inf if rows.errors.status[row] == NO_PREDICTION else rows.errors.error[row] for row in found['worst']]
-    assert badness == sorted(badness, reverse=True), 'without a prediction first'
+    badness = [-1.0 if rows.errors.status[row] == NO_PREDICTION else rows.errors.error[row] for row in found['worst']]
+    assert badness == sorted(badness, reverse=True), 'without a prediction last: no referee can judge them'
     left = [row for row in possible if row not in found['worst']]
-    rest = [np.inf if rows.errors.status[row] == NO_PREDICTION else rows.errors.error[row] for row in left]
+    rest = [-1.0 if rows.errors.status[row] == NO_PREDICTION else rows.errors.error[row] for row in left]
     assert not badness or not rest or max(rest) <= min(badness)
 
 
@@ -104,6 +104,9 @@ def test_what_the_cap_left_out_is_named(search, n_worst, n_controls):
     of, found = chosen(search, n_worst, n_controls)
     named = [int(name.split('-')[1]) for name in found['too_dear']]
     assert len(set(named)) == len(named) and all(dear[row] > 2.0 for row in named)
+    assert [one['id'] for one in found['passed_over']] == found['too_dear']
+    assert [one['cost'] for one in found['passed_over']] == [dear[row] for row in named]
+    assert found['costs'] == {of.ids[row]: dear[row] for row in found['worst'] + found['controls']}
     assert found['max_cost'] == 2.0
     _, rich = chosen(search, n_worst, n_controls, max_cost=np.inf)
     assert rich['too_dear'] == []
@@ -118,12 +121,17 @@ def test_dear_rows_are_named_for_both_roles_and_only_while_a_place_is_free():
     _, found = chosen(search, 1, 1)
     assert found['worst'] == [1] and found['controls'] == []
     assert found['too_dear'] == ['row-0', 'row-4'], 'the dear control is named; row 2 was not wanted any more'
+    assert found['passed_over'] == [
+        {'id': 'row-0', 'role': 'worst', 'error': 0.9, 'cost': 9.0},
+        {'id': 'row-4', 'role': 'controls', 'error': 0.5, 'cost': 9.0},
+    ]
     assert chosen(search, 0, 0)[1]['too_dear'] == []
 
 
 def test_a_cost_that_nobody_knows_is_above_every_cap():
     _, found = chosen((table([0.9], n_atoms=[0.5]), np.array([NAN]), [0]), 1, 1, max_cost=np.inf)
     assert found['worst'] == found['controls'] == [] and found['too_dear'] == ['row-0']
+    assert found['passed_over'][0]['cost'] is None, 'nan is no number of JSON'
 
 
 def test_a_set_that_is_no_part_is_ranked_by_its_content():
@@ -161,7 +169,15 @@ def whole_with(reference, n=6, metadata=None, **more):
 REFERENCE = (1.0, 1.0, 1.0, 1.0, 1.0, 0.02)
 MODEL = (2.0, 2.0, 1.0, 1.0, 2.0, 0.04)
 REFEREE = (1.0, 1.9, 1.05, 2.0, None, 0.01)
-CANDIDATES = {'worst': [4, 0, 1], 'controls': [5, 2, 3], 'too_dear': ['dear'], 'max_cost': 7.0}
+CANDIDATES = {
+    'worst': [4, 0, 1],
+    'controls': [5, 2, 3],
+    'too_dear': ['dear'],
+    'passed_over': [{'id': 'dear', 'role': 'worst', 'error': 2.0, 'cost': 9.0}],
+    'max_cost': 7.0,
+    'costs': {f'row-{row}': float(row) for row in range(6)},
+}
+SECONDS = {0: 10.0, 1: 20.0, 2: 30.0}
 
 
 @pytest.fixture
@@ -170,7 +186,7 @@ def found():
     whole = whole_with(REFERENCE)
     runs = {row: made_up(along_x(force)) for row, force in enumerate(REFEREE) if force is not None}
     predicted = evaluation(whole, along_x(*MODEL))
-    return compare(whole, predicted, 'force', TOLERANCE, runs, CANDIDATES, {4: 'did not converge'}, seed=1)
+    return compare(whole, predicted, 'force', TOLERANCE, runs, CANDIDATES, {4: 'did not converge'}, 1, SECONDS)
 
 
 def test_a_failure_is_confirmed_or_withdrawn_or_was_none(found):
@@ -218,6 +234,35 @@ def test_converged_share_and_what_the_search_left_out(found):
     missing = found['rows'][4]
     assert not missing['converged'] and missing['cause'] == 'did not converge'
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_worst_and_controls_are_summed_up_apart(found):
+    """The worst were chosen for their errors; only the controls say what the box is like."""
+    worst, controls = found['by_role']['worst'], found['by_role']['controls']
+    assert worst['judgements'] == {'confirmed': 1, 'withdrawn': 1, 'not validated': 1}
+    assert controls['judgements'] == {'no failure': 2, 'fails against the referee': 1}
+    assert (worst['submitted'], worst['converged'], controls['submitted'], controls['converged']) == (3, 2, 3, 3)
+    assert worst['median_force_ratio'] == pytest.approx((0.5 + 0.95) / 2)
+    assert controls['median_force_ratio'] == pytest.approx((1.05 + 2.0) / 2)
+    assert worst['force_ratios_used'] == controls['force_ratios_used'] == 2
+    for summary, low, high in ((worst, 0.5, 0.95), (controls, 1.05, 2.0)):
+        assert summary['force_ratio_interval'] == pytest.approx([low, high]), 'of its own rows alone'
+
+
+def test_what_it_cost_and_why_some_did_not_converge(found):
+    assert [row['seconds'] for row in found['rows']] == [10.0, 20.0, 30.0, None, None, None]
+    assert [row['cost'] for row in found['rows']] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert found['seconds'] == 60.0
+    assert found['not_converged'] == {'did not converge': 1}
+    assert found['passed_over'] == CANDIDATES['passed_over']
+
+
+def test_a_failure_without_a_cause_is_not_passed_in_silence():
+    whole = whole_with(REFERENCE)
+    found = compare(
+        whole, evaluation(whole, along_x(*MODEL)), 'force', TOLERANCE, {}, CANDIDATES, {0: 'killed'}, seed=1
+    )
+    assert found['not_converged'] == {'killed': 1, 'no cause recorded': 5} and found['seconds'] is None
 
 
 def test_a_row_without_prediction_is_neither_confirmed_nor_withdrawn():
@@ -295,6 +340,7 @@ def test_nothing_converged_and_nothing_chosen():
     nobody = {'worst': [], 'controls': [], 'too_dear': [], 'max_cost': 1.0}
     empty = compare(whole, predicted, 'force', TOLERANCE, {}, nobody, {}, seed=1)
     assert (empty['submitted'], empty['rows'], empty['largest_reference_noise']) == (0, [], None)
+    assert empty['by_role']['worst']['median_force_ratio'] is None and empty['not_converged'] == {}
 
 
 def test_runs_of_other_rows_do_not_count():
