@@ -67,7 +67,8 @@ def audit(
     """Audit MODEL on DATASET: falsify, bound, check against Quantum ESPRESSO, prove in Lean.
 
     MODEL and DATASET are a pk, uuid, uuid prefix or label. The model chgnet-0.3.0 is made where it is missing, and
-    the data set `reference` is the one that comes with the package.
+    the data set `reference` is the one that comes with the package; `dcdft` (elements, all-electron) has volume and
+    bulk_modulus.
     """
     profile = load_profile(ctx)
     from aiida.engine import run_get_node

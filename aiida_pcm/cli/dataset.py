@@ -35,7 +35,7 @@ def list_datasets(ctx: click.Context) -> Shown:
 @click.argument('identifier', metavar='DATASET')
 @click.pass_context
 def show(ctx: click.Context, identifier: str) -> Shown:
-    """Show what a data set holds. DATASET is a pk, uuid, uuid prefix, label, or `reference`."""
+    """Show what a data set holds. DATASET is a pk, uuid, uuid prefix, label, `reference` or `dcdft`."""
     load_profile(ctx)
     from aiida_pcm.setup.reference import find_dataset
 

@@ -12,14 +12,21 @@ from aiida_pcm.science.certification import Table
 from aiida_pcm.science.dft import PwResult
 from aiida_pcm.science.envelope import Envelope
 from aiida_pcm.science.evaluation import ARRAYS
-from aiida_pcm.science.failure import Errors, Evaluation, get_property
+from aiida_pcm.science.failure import CURVE, Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
 from aiida_pcm.science.materials import Array
 
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
-    """The predictions that pcm.evaluate gave."""
-    return Evaluation(**{name: node.get_array(name) for name in ARRAYS})
+    """The predictions that pcm.evaluate gave, or pcm.fit_volumes made of them."""
+    curve = [name for name in CURVE if name in node.get_arraynames()]
+    return Evaluation(**{name: node.get_array(name) for name in (*ARRAYS, *curve)})
+
+
+def pack_evaluation(evaluation: Evaluation) -> orm.ArrayData:
+    """The inverse of `evaluation_of`."""
+    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *CURVE)}
+    return orm.ArrayData({name: array for name, array in arrays.items() if array is not None})
 
 
 def pack_table(table: Table) -> orm.ArrayData:

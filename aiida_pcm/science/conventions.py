@@ -19,7 +19,7 @@ NOBLE_GASES = frozenset({'He', 'Ne', 'Ar', 'Kr', 'Xe', 'Rn'})
 LANTHANIDES = frozenset(['Ce', 'Pr', 'Nd', 'Pm', 'Sm', 'Eu', 'Gd', 'Tb', 'Dy', 'Ho', 'Er', 'Tm', 'Yb', 'Lu'])
 ACTINIDES = frozenset(['Ac', 'Th', 'Pa', 'U', 'Np', 'Pu', 'Am', 'Cm', 'Bk', 'Cf', 'Es', 'Fm', 'Md', 'No', 'Lr'])
 
-QUANTITIES = ('force', 'stress', 'energy', 'formation_energy')
+QUANTITIES = ('force', 'stress', 'volume', 'bulk_modulus', 'energy', 'formation_energy')
 
 
 class PcmError(ValueError):

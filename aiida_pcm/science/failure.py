@@ -24,6 +24,8 @@ SMALLEST_FORCE = 0.1
 # What a word of a certificate can hold, see certificate.tolerance_word.
 SMALLEST_TOLERANCE, LARGEST_TOLERANCE = 1e-6, 4000.0
 SYMMETRY_TOLERANCE = 1e-3
+# What an evaluation has only where volumes were scanned.
+CURVE = ('volume', 'bulk_modulus')
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +36,16 @@ class Evaluation:
     :param energy: (n,) total energies, eV.
     :param forces: (N, 3) in the order of the data set's atoms, eV/A.
     :param stress: (n, 3, 3), eV/A^3, positive for tension.
+    :param volume: (n,) where the energy is lowest, A^3 per atom; None where nobody scanned volumes (science.eos).
+    :param bulk_modulus: (n,) there, GPa.
     """
 
     status: Array
     energy: Array
     forces: Array
     stress: Array
+    volume: Array | None = None
+    bulk_modulus: Array | None = None
 
     @classmethod
     def missing(cls, materials: MaterialSet) -> Evaluation:
@@ -56,6 +62,7 @@ class Evaluation:
         """Raise PcmError unless these are the predictions for as many rows and atoms as the data set has."""
         n = len(materials)
         expected = {'status': (n,), 'energy': (n,), 'forces': (materials.n_atoms, 3), 'stress': (n, 3, 3)}
+        expected |= {name: (n,) for name in CURVE if getattr(self, name) is not None}
         for name, shape in expected.items():
             if (found := np.shape(getattr(self, name))) != shape:
                 raise PcmError(
@@ -85,6 +92,11 @@ class Property:
     relative: float
     reference: str
     error: Callable[[Array, Array, MaterialSet], Array]
+
+    @property
+    def scanned(self) -> bool:
+        """Whether a prediction takes a scan of volumes (science.eos) instead of a single point."""
+        return self.reference in CURVE
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +164,8 @@ def errors(name: str, materials: MaterialSet, evaluation: Evaluation) -> Errors:
             f'The data set has no reference for {name}.', 'Compute the reference first or audit another property.'
         )
     predicted, reference = getattr(evaluation, wanted.reference), materials.references[wanted.reference]
+    if predicted is None:
+        raise PcmError(f'The model was not asked for {name}.', f'Evaluate the data set with property {name}.')
     per_atom = wanted.reference in ATOM_REFERENCES
     has_prediction = (evaluation.status == 0) & _complete(predicted, materials, per_atom)
     has_reference = _complete(reference, materials, per_atom)
@@ -322,9 +336,19 @@ def _stress_error(difference: Array, reference: Array, materials: MaterialSet) -
     return spectral_norm(difference) * GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 
+def _percent_error(difference: Array, reference: Array, materials: MaterialSet) -> Array:
+    with np.errstate(divide='ignore', invalid='ignore'):
+        error: Array = 100 * np.abs(difference) / np.abs(reference)
+    return np.where(reference == 0, np.inf, error)
+
+
+# 3 % in volume is 1 % in a lattice constant, an order above the scatter of the codes that agree on PBE and below the
+# error of PBE itself; a bulk modulus is a second derivative, of which codes scatter by a few and PBE errs by some 10 %.
 PROPERTIES = {
     'force': Property('force', 'eV/A', 'force', 0.15, 0.0, RELATIVE_FORCE_TOLERANCE, 'forces', _force_error),
     'stress': Property(
         'stress', 'GPa', 'stress', SMALLEST_STRESS_TOLERANCE, SMALLEST_STRESS_TOLERANCE, 0.0, 'stress', _stress_error
     ),
+    'volume': Property('volume', '%', 'volume', 3.0, 0.0, 0.0, 'volume', _percent_error),
+    'bulk_modulus': Property('bulk_modulus', '%', 'bulk_modulus', 15.0, 0.0, 0.0, 'bulk_modulus', _percent_error),
 }

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 POSES = ('SINGLE_POINT', 'RELAXED')
 FRAMES = ('GENERATED', 'LISTED', 'CONVENIENCE')
 SEEN = {'not seen': 0, 'seen': 1, 'unknown': 2}
-ROW_REFERENCES = ('energy', 'stress')
+ROW_REFERENCES = ('energy', 'stress', 'volume', 'bulk_modulus')
 ATOM_REFERENCES = ('forces',)
 _DTYPES: dict[str, type[Any]] = {
     'ids': np.str_,
@@ -52,9 +52,9 @@ class MaterialSet:
     :param positions: (N, 3) cartesian, A.
     :param cells: (n, 3, 3) lattice vectors as rows, A.
     :param seen: (n,) int8, values of SEEN: whether the row was in the model's training data.
-    :param references: per row ``energy`` (n,) eV and ``stress`` (n, 3, 3) eV/A^3 (positive: tension); per atom
-        ``forces``
-        (N, 3) eV/A. Missing values are nan.
+    :param references: per row ``energy`` (n,) eV, ``stress`` (n, 3, 3) eV/A^3 (positive: tension), and at equilibrium
+        ``volume`` (n,) A^3 per atom and ``bulk_modulus`` (n,) GPa; per atom ``forces`` (N, 3) eV/A. Missing values are
+        nan.
     :param causes: (n,) why a reference is missing, empty where it is there.
     :param features: each (n,) float64, nan where a material has no value.
     :param metadata: label, frame, pose, convention, recipe_sha256, noise, origin, licence: scalars and small dicts.
@@ -331,6 +331,8 @@ def _check(data: MaterialSet) -> None:
         'causes': (n,),
         'reference.energy': (n,),
         'reference.stress': (n, 3, 3),
+        'reference.volume': (n,),
+        'reference.bulk_modulus': (n,),
         'reference.forces': (n_atoms, 3),
     }
     for name, column in data.columns().items():

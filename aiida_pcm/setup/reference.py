@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.setup import datasets
 from aiida_pcm.setup.steps import Step
 
 if TYPE_CHECKING:
@@ -80,12 +81,17 @@ def import_reference(folder: Path | None = None) -> DatasetData:
 
 
 def find_dataset(identifier: str) -> DatasetData:
-    """The data set that an identifier means; ``reference`` is the packaged one, imported where it is not there yet."""
+    """The data set that an identifier means.
+
+    ``reference`` is the packaged one, imported where it is not there yet; those of setup.datasets are made.
+    """
     from aiida_pcm.data.dataset import WHOLE, DatasetData
     from aiida_pcm.graph.inventory import find_node
 
     if identifier == REFERENCE:
         return import_reference()
+    if identifier in datasets.NAMED:
+        return DatasetData.get_or_create(datasets.NAMED[identifier]())
     return find_node(identifier, DatasetData, 'dataset', WHOLE)
 
 

@@ -45,7 +45,7 @@ class AuditWorkChain(WorkChain):
     def define(cls, spec: Any) -> None:
         super().define(spec)
         spec.input('dataset', valid_type=DatasetData, help='Materials with reference values, both parts together.')
-        spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail: force or stress.')
+        spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail.')
         spec.input('tolerance', valid_type=orm.Float, help="Largest error that is no failure, in the property's unit.")
         spec.input(
             'failure_rate', valid_type=orm.Str, validator=checks.rate_validator, help='Requested rate, exact: 1/5.'
@@ -96,13 +96,16 @@ class AuditWorkChain(WorkChain):
     ) -> ProcessBuilder:
         """Builder with the inputs of a protocol; ``overrides`` come last, unknown keys are an error.
 
-        :param codes: ``model`` and ``lean``; ``pw`` may be None, and then nothing is validated.
+        :param codes: ``model`` and ``lean``; ``pw`` may be None, and then nothing is validated, nor is a property that
+            takes a scan of volumes.
         :param tolerance: in the property's unit; None for the property's default.
         :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks.
         """
         parse_rate(failure_rate)
         _require(codes)
-        inputs = load('audit', protocol, {'property': property, **(overrides or {})})
+        # A data set whose geometry is that of DFT names the features that are known before it.
+        own = {'features': named} if (named := dataset.materials.metadata.get('features')) else {}
+        inputs = load('audit', protocol, {'property': property, **own, **(overrides or {})})
         wanted = get_property(inputs['property'])
         given = {
             'dataset': dataset,
@@ -120,7 +123,7 @@ class AuditWorkChain(WorkChain):
         builder.envelope.settings = orm.Dict(inputs['envelope']['settings'])
         builder.envelope.seed = orm.Int(inputs['envelope']['seed'])
         builder.lean.code = codes['lean']
-        if codes['pw'] is not None:
+        if codes['pw'] is not None and not wanted.scanned:
             validate = ValidateWorkChain.get_builder_from_protocol(codes['pw'], dataset, overrides=inputs)
             builder.validate._merge(_without(validate, *VALIDATE_OWN))
         return builder

@@ -22,7 +22,7 @@ class FalsifyWorkChain(WorkChain):
     def define(cls, spec: Any) -> None:
         super().define(spec)
         spec.expose_inputs(EvaluateBaseWorkChain)
-        spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail: force or stress.')
+        spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail.')
         spec.input('tolerance', valid_type=orm.Float, help="Largest error that is no failure, in the property's unit.")
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
         spec.input(

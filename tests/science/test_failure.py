@@ -40,8 +40,11 @@ def with_reference(n: int, seed: int, scale: float = 1.0) -> tuple[MaterialSet, 
     stress = random.normal(size=(2, n, 3, 3)) * 0.01 * scale
     stress = stress + stress.transpose(0, 1, 3, 2)
     forces = random.normal(size=(2, blank.n_atoms, 3)) * scale
-    materials = blank.with_references({'forces': forces[0], 'stress': stress[0]}, [''] * n)
-    return materials, Evaluation(np.zeros(n, np.int8), random.normal(size=n), forces[1], stress[1])
+    volume, bulk_modulus = random.uniform(5, 50, (2, n)), random.uniform(5, 400, (2, n))
+    references = {'forces': forces[0], 'stress': stress[0], 'volume': volume[0], 'bulk_modulus': bulk_modulus[0]}
+    materials = blank.with_references(references, [''] * n)
+    ground = (np.zeros(n, np.int8), random.normal(size=n))
+    return materials, Evaluation(*ground, forces[1], stress[1], volume[1], bulk_modulus[1])
 
 
 @given(st.integers(1, 8), seeds)
@@ -84,7 +87,7 @@ def test_errors_do_not_depend_on_orientation_and_scale_with_the_values(seed):
         [''] * 5,
     )
     moved = replace(evaluation, forces=3 * evaluation.forces @ turn.T, stress=3 * turn @ evaluation.stress @ turn.T)
-    for name in failure.PROPERTIES:
+    for name in ('force', 'stress'):
         before, after = failure.errors(name, materials, evaluation), failure.errors(name, turned, moved)
         assert after.error == pytest.approx(3 * before.error)
 
@@ -98,6 +101,32 @@ def test_stress_error_is_in_gigapascal():
     shear = np.zeros((2, 3, 3))
     shear[:, 0, 1] = shear[:, 1, 0] = 0.02
     assert failure.spectral_norm(shear) == pytest.approx(0.02)
+
+
+@given(seeds)
+def test_error_of_a_volume_is_relative(seed):
+    materials, evaluation = with_reference(4, seed)
+    for name in ('volume', 'bulk_modulus'):
+        reference = materials.references[name]
+        for factor, percent in ((1.0, 0.0), (1.03, 3.0), (0.85, 15.0)):
+            found = failure.errors(name, materials, replace(evaluation, **{name: factor * reference}))
+            assert found.error == pytest.approx(np.full(4, percent), abs=1e-9)
+    nothing = materials.with_references({'volume': np.zeros(4)}, [''] * 4)
+    assert failure.failed(failure.errors('volume', nothing, evaluation), 3999.0, 0.0).all()
+
+
+def test_a_volume_that_nobody_asked_for_is_refused():
+    materials, evaluation = with_reference(3, 0)
+    single = replace(evaluation, volume=None, bulk_modulus=None)
+    single.check(materials)
+    with pytest.raises(PcmError, match='not asked for volume'):
+        failure.errors('volume', materials, single)
+    assert {name: wanted.scanned for name, wanted in failure.PROPERTIES.items()} == {
+        'force': False,
+        'stress': False,
+        'volume': True,
+        'bulk_modulus': True,
+    }
 
 
 def test_missing_values_are_told_apart():
@@ -177,7 +206,16 @@ def test_an_empty_set_has_no_errors():
     assert len(found.error) == 0 and found.counts() == {'ok': 0, 'no_prediction': 0, 'no_reference': 0}
 
 
-FORBIDDEN = ('rocksalt', 'caesium-chloride', 'intermetallic-B2', 'zincblende', 'fluorite', 'perovskite', 'element')
+FORBIDDEN = (
+    'rocksalt',
+    'caesium-chloride',
+    'intermetallic-B2',
+    'zincblende',
+    'half-Heusler',
+    'fluorite',
+    'perovskite',
+    'element',
+)
 FORBIDDEN_WHEN_STRAINED = ('rocksalt', 'caesium-chloride', 'intermetallic-B2', 'perovskite', 'element')
 
 

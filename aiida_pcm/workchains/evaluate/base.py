@@ -8,12 +8,16 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, WorkChain, append_, if_, while_
 
+from aiida_pcm.calcfunctions.fit_volumes import fit_volumes
 from aiida_pcm.calcfunctions.merge_evaluations import merge_evaluations
+from aiida_pcm.calcfunctions.scan_volumes import scan_volumes
 from aiida_pcm.calcfunctions.slice_dataset import slice_dataset
 from aiida_pcm.calculations.evaluate import EvaluateCalculation
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.evaluation import commonest_failure
+from aiida_pcm.science.failure import get_property
+from aiida_pcm.workchains.checks import as_validator
 from aiida_pcm.workchains.protocol import load
 
 CODES = EvaluateCalculation.spec().exit_codes
@@ -30,12 +34,19 @@ def _at_least_one(value: Any, _: Any) -> str | None:
     return None if number >= 1 else f'{number} is not possible.\nGive a whole number of at least 1.'
 
 
+def _property(node: orm.Str) -> None:
+    get_property(node.value)
+
+
 def _fraction(value: orm.Float, _: Any) -> str | None:
     return None if 0 <= value.value <= 1 else f'{value.value} is no fraction.\nGive a number between 0 and 1.'
 
 
 class EvaluateBaseWorkChain(WorkChain):
     """One ``pcm.evaluate`` for each slice; a killed one is submitted again with its checkpoints.
+
+    A property that lies on an energy-volume curve takes seven structures for each of the data set: they are evaluated
+    in its place, and fitted. Whoever needs predictions names the property, and gets what it takes.
 
     Structures that fail are listed in the report, with indices in the whole data set, and do not stop the chain, unless
     all of them fail or more than ``max_failed_fraction`` do.
@@ -49,6 +60,13 @@ class EvaluateBaseWorkChain(WorkChain):
         )
         spec.input('model', valid_type=ModelData, help='The potential.')
         spec.input('dataset', valid_type=DatasetData, help='The structures.')
+        spec.input(
+            'property',
+            valid_type=orm.Str,
+            required=False,
+            validator=as_validator(_property),
+            help='What the predictions are for; volume and bulk_modulus take a scan of volumes.',
+        )
         spec.input(
             'slice_size',
             valid_type=orm.Int,
@@ -70,12 +88,14 @@ class EvaluateBaseWorkChain(WorkChain):
             help='Beyond this fraction of structures without values the chain stops; it always stops if all fail.',
         )
         spec.outline(
+            if_(cls.should_scan)(cls.scan).else_(cls.as_given),
             cls.slice,
             while_(cls.some_are_left)(cls.run_some, cls.inspect_some),
             if_(cls.is_sliced)(cls.merge).else_(cls.take),
+            if_(cls.should_scan)(cls.fit),
             cls.judge,
         )
-        spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress of all structures.')
+        spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress of each structure.')
         spec.output('report', valid_type=orm.Dict, help='Report over the whole data set.')
         spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='{job} failed: {reason}')
         spec.exit_code(411, 'ERROR_TOO_MANY_RESTARTS', message='{job} was the last of {n} jobs for one slice: {reason}')
@@ -98,12 +118,15 @@ class EvaluateBaseWorkChain(WorkChain):
         dataset: DatasetData,
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
+        property: str | None = None,
     ) -> ProcessBuilder:
         """Builder with the inputs of a protocol; ``overrides`` come last, unknown keys are an error (PcmError)."""
         inputs = load('evaluate', protocol, overrides)
         builder = cls.get_builder()
         builder.model = model
         builder.dataset = dataset
+        if property is not None:
+            builder.property = orm.Str(property)
         builder.slice_size = orm.Int(inputs['slice_size'])
         builder.max_iterations = inputs['max_iterations']
         builder.max_concurrent = inputs['max_concurrent']
@@ -113,13 +136,25 @@ class EvaluateBaseWorkChain(WorkChain):
         builder.evaluate.metadata.options.update(inputs['evaluate']['options'])
         return builder
 
+    def should_scan(self) -> bool:
+        """Whether single points at the structures given are not enough."""
+        return 'property' in self.inputs and get_property(self.inputs.property.value).scanned
+
+    def scan(self) -> None:
+        """Seven volumes of every structure."""
+        self.ctx.structures = scan_volumes(self.inputs.dataset)
+
+    def as_given(self) -> None:
+        """The structures themselves."""
+        self.ctx.structures = self.inputs.dataset
+
     def slice(self) -> None:
-        """Divide the data set, unless one job can take it as it is."""
-        size = self.inputs.slice_size
-        if self.inputs.dataset.n_rows > size.value:
-            self.ctx.slices = dict(slice_dataset(self.inputs.dataset, size))
+        """Divide the structures, unless one job can take them as they are."""
+        size, structures = self.inputs.slice_size, self.ctx.structures
+        if structures.n_rows > size.value:
+            self.ctx.slices = dict(slice_dataset(structures, size))
         else:
-            self.ctx.slices = {'slice_0000': self.inputs.dataset}
+            self.ctx.slices = {'slice_0000': structures}
         self.ctx.waiting = sorted(self.ctx.slices)
         self.ctx.done = {}
         self.ctx.attempts = {}
@@ -165,7 +200,7 @@ class EvaluateBaseWorkChain(WorkChain):
         jobs = self.ctx.done.values()
         rows = sum(job.inputs.dataset.n_rows for job in jobs)
         failed = sum(job.outputs.report['failed'] for job in jobs)
-        self.report(f'{rows} of {self.inputs.dataset.n_rows} structures done, {failed} without a value')
+        self.report(f'{rows} of {self.ctx.structures.n_rows} structures done, {failed} without a value')
 
     def is_sliced(self) -> bool:
         """Whether there is more than one result."""
@@ -184,6 +219,11 @@ class EvaluateBaseWorkChain(WorkChain):
         """The only result as it is."""
         (job,) = self.ctx.done.values()
         self.ctx.evaluation, self.ctx.summary = job.outputs.evaluation, job.outputs.report
+
+    def fit(self) -> None:
+        """One prediction for each structure given, from those of its seven volumes."""
+        fitted = fit_volumes(self.inputs.dataset, self.ctx.structures, self.ctx.evaluation, self.ctx.summary)
+        self.ctx.evaluation, self.ctx.summary = fitted['evaluation'], fitted['report']
 
     def judge(self) -> ExitCode | None:
         """Hand over the results; say so if too few structures have values."""
