@@ -46,20 +46,11 @@ class NoiseWorkChain(PwBatchMixin, WorkChain):
     @classmethod
     def define(cls, spec: Any) -> None:
         super().define(spec)
-        spec.input('code', valid_type=orm.AbstractCode, help='pw.x of Quantum ESPRESSO.')
         spec.input('dataset', valid_type=DatasetData, help='The reference, whole.')
         spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x with which the reference was computed.')
         spec.input('tight', valid_type=orm.Dict, help='The same with higher cut-offs and denser k-points.')
         spec.input('referee', valid_type=orm.Dict, help='The same as tight with another pseudopotential family.')
         spec.input('choice', valid_type=orm.Dict, help='per_stratum, fewest, max_cost; costs of elements by variant.')
-        spec.input(
-            'max_concurrent',
-            valid_type=int,
-            non_db=True,
-            default=1,
-            validator=checks.positive_validator,
-            help='How many pw.x run at a time.',
-        )
         spec.inputs.validator = checks.as_validator(_can_be_measured)
         spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.measure, cls.attach)
         spec.output('noise', valid_type=orm.Dict, help='Noise model, table by element block, rows with causes.')

@@ -9,6 +9,7 @@ from aiida import orm
 from aiida.engine import append_
 
 from aiida_pcm.graph.pw_failures import why
+from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.pw import pw_inputs
 from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 
@@ -16,8 +17,22 @@ from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 class PwBatchMixin:
     """Steps for an outline ``while_(cls.some_are_left)(cls.run_some, cls.inspect_some)``.
 
-    A chain that uses it has the inputs ``code``, ``settings`` and ``max_concurrent``, and calls `queue` first.
+    A chain that uses it calls `queue` first; the inputs ``code`` and ``max_concurrent`` come with it. Without variants it
+    has an input ``settings`` too.
     """
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)  # type: ignore[misc]
+        spec.input('code', valid_type=orm.AbstractCode, help='pw.x of Quantum ESPRESSO.')
+        spec.input(
+            'max_concurrent',
+            valid_type=int,
+            non_db=True,
+            default=1,
+            validator=checks.positive_validator,
+            help='How many pw.x run at a time.',
+        )
 
     def queue(
         self: Any,

@@ -12,7 +12,6 @@ from aiida_pcm.calcfunctions.draw_materials import draw_materials
 from aiida_pcm.calcfunctions.structures_of import structures_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.dft import cost, k_distance
-from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.pw import convention_of
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
@@ -27,20 +26,11 @@ class ReferenceWorkChain(PwBatchMixin, WorkChain):
     @classmethod
     def define(cls, spec: Any) -> None:
         super().define(spec)
-        spec.input('code', valid_type=orm.AbstractCode, help='pw.x of Quantum ESPRESSO.')
         spec.input('recipe', valid_type=orm.Dict, help='Parameters of the recipe, see aiida_pcm.science.recipe.Recipe.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the draws.')
         spec.input('n', valid_type=orm.Int, help='Number of compounds.')
         spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x, see aiida_pcm.workchains.pw.pw_inputs.')
         spec.input('label', valid_type=orm.Str, help='Label of the data set.')
-        spec.input(
-            'max_concurrent',
-            valid_type=int,
-            non_db=True,
-            default=1,
-            validator=checks.positive_validator,
-            help='How many pw.x run at a time.',
-        )
         spec.outline(
             cls.draw,
             while_(cls.some_are_left)(cls.run_some, cls.inspect_some),

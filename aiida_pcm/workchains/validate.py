@@ -12,7 +12,6 @@ from aiida_pcm.calcfunctions.select_candidates import select_candidates
 from aiida_pcm.calcfunctions.structures_of import structures_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.materials import all_elements
-from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.pw import changed, element_settings
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
@@ -24,7 +23,6 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
     @classmethod
     def define(cls, spec: Any) -> None:
         super().define(spec)
-        spec.input('code', valid_type=orm.AbstractCode, help='pw.x of Quantum ESPRESSO.')
         spec.input('dataset', valid_type=DatasetData, help='The search part, with its references.')
         spec.input('evaluation', valid_type=orm.ArrayData, help='Predictions for it, from pcm.falsify.')
         spec.input('table', valid_type=orm.ArrayData, help='Its features and errors, from pcm.falsify.')
@@ -35,14 +33,6 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         spec.input('candidates', valid_type=orm.Dict, help='n_worst, n_controls, max_cost, and costs of elements.')
         spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x, see aiida_pcm.workchains.pw.pw_inputs.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap of the force ratios.')
-        spec.input(
-            'max_concurrent',
-            valid_type=int,
-            non_db=True,
-            default=1,
-            validator=checks.positive_validator,
-            help='How many pw.x run at a time.',
-        )
         spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.compare)
         spec.output('validation', valid_type=orm.Dict, help='Converged share, force ratios, a judgement on each.')
 
