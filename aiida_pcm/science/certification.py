@@ -106,6 +106,20 @@ def noise_of(materials: MaterialSet, wanted: Property) -> float:
     return float((materials.metadata.get('noise') or {}).get(wanted.name, 0.0))
 
 
+def check_noise(materials: MaterialSet, wanted: Property, tolerance: float) -> None:
+    """Raise PcmError where the reference is no better than the tolerance: then every row would count as failed.
+
+    A tolerance that grows with the force (see Property) is taken at its smallest.
+    """
+    noise = noise_of(materials, wanted)
+    if noise >= tolerance:
+        raise PcmError(
+            f'The noise of the reference in {wanted.name}, {noise:.3g} {wanted.unit}, hides errors of the tolerance, '
+            f'{tolerance:g} {wanted.unit}.',
+            'Ask for a larger tolerance, or bring a better reference.',
+        )
+
+
 def assumptions(materials: MaterialSet, wanted: Property, validation: Mapping[str, Any]) -> list[str]:
     """What is taken for granted about this reference, beside the standard assumptions of every certificate.
 

@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.science.certification import parse_rate
+from aiida_pcm.science.certification import check_noise, parse_rate
 from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.failure import check_tolerance, get_property
 from aiida_pcm.science.features import require_pre_dft
@@ -45,6 +45,7 @@ def comparison(inputs: Mapping[str, Any]) -> None:
     check_comparable(wanted.quantity, model.convention, reference, elements)
     if 'tolerance' in inputs:
         check_tolerance(wanted.name, inputs['tolerance'].value)
+        check_noise(materials, wanted, inputs['tolerance'].value)
 
 
 def searched(inputs: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from aiida_pcm.science.bounds import BoundError
 from aiida_pcm.science.certificate import CertificateError, claim_sha256, draft, is_inside, use_key, value
 from aiida_pcm.science.certification import (
     assumptions,
+    check_noise,
     decimals_for,
     make_claim,
     make_rows,
@@ -124,6 +125,14 @@ def test_noise_is_taken_from_the_data_set_and_its_absence_is_an_assumption():
     assert not any('noise' in text for text in assumptions(measured, force, {}))
     assert any('0 GPa' in text for text in assumptions(measured, stress, {}))
     assert any('0 eV/A' in text for text in assumptions(part(['a']), force, {}))
+
+
+def test_a_reference_no_better_than_the_tolerance_is_refused():
+    force = get_property('force')
+    check_noise(part(['a']), force, 0.15)
+    check_noise(part(['a'], noise={'force': 0.149}), force, 0.15)
+    with pytest.raises(PcmError, match='in force, 0.15 eV/A, hides errors of the tolerance, 0.15 eV/A'):
+        check_noise(part(['a'], noise={'force': 0.15}), force, 0.15)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
