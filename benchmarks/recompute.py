@@ -1,8 +1,8 @@
 """Rows of the packaged reference computed again on this machine, with this pw.x: how far the numbers move.
 
-`verdi -p PROFILE run benchmarks/recompute.py [N] [SEED]`, in a profile that `aiida-pcm setup` has made: N rows (5) are
-drawn by SEED (0) from the rows with values. The settings are those that the graph holds behind the reference. Prints
-one JSON line a row, and the largest difference of all beside the noise that the reference states.
+`python benchmarks/recompute.py [N] [SEED] [PROFILE]`, in the profile (pcm) that `aiida-pcm setup` has made: N rows
+(5) are drawn by SEED (0) from the rows with values. The settings are those that the graph holds behind the reference.
+Prints one JSON line a row, and the largest difference of all beside the noise that the reference states.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from aiida import orm
+from aiida import load_profile, orm
 from aiida.engine import run_get_node
 from common import figure
 
@@ -25,7 +25,7 @@ from aiida_pcm.workchains.pw import pw_inputs
 from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 
 CODE = 'pw@localhost'
-DEFAULTS = (5, 0)  # rows, seed
+DEFAULTS = ('5', '0', 'pcm')  # rows, seed, profile
 
 
 def settings_behind(dataset: DatasetData) -> dict[str, Any]:
@@ -62,14 +62,16 @@ def recompute(dataset: DatasetData, code: orm.AbstractCode, rows: list[int]) -> 
 
 def main() -> None:
     """Draw the rows, compute them, print."""
-    given = [int(word) for word in sys.argv[1:]]
-    n, seed = (*given, *DEFAULTS[len(given) :])
+    given = sys.argv[1:]
+    *numbers, profile = (*given, *DEFAULTS[len(given) :])
+    n, seed = map(int, numbers)
+    load_profile(profile)
     dataset = import_reference()
     materials = dataset.materials
     known = np.flatnonzero(np.isfinite(materials.references['energy']))
     rows = sorted(int(row) for row in np.random.default_rng(seed).choice(known, size=min(n, len(known)), replace=False))
     found = recompute(dataset, orm.load_code(CODE), rows)
-    about = {'n': 1, 'data': dataset.label, 'seed': seed}
+    about = {'n': 1, 'data': materials.metadata['label'], 'seed': seed}
     for row in found:
         figure('recomputed_force', row['force'], 'eV/A', **about, id=row['id'], seconds=row['seconds'])
     noise = materials.metadata.get('noise') or {}

@@ -28,7 +28,7 @@ from scipy.stats import binom, binomtest
 
 from aiida_pcm.science import failure, features
 from aiida_pcm.science.bounds import spend
-from aiida_pcm.science.certification import noise_of
+from aiida_pcm.science.certification import check_noise, noise_of
 from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.envelope import Envelope, Settings, find_envelope
 from aiida_pcm.science.failure import Errors, Evaluation, eligible_force_rows
@@ -198,6 +198,11 @@ def report(whole: MaterialSet, looked: MaterialSet, evaluation: Evaluation, give
         rows = eligible if name == 'force' else np.ones(len(looked), dtype=bool)
         materials, predicted = choose(evaluation, looked, rows)
         found = failure.errors(name, materials, predicted)
+        try:
+            check_noise(materials, found.of, found.of.tolerance)
+        except PcmError as error:
+            print(f'{error.what} No rate is given.', file=sys.stderr)
+            continue
         failed = failure.failed(found, found.of.tolerance, noise_of(materials, found.of))
         report_rates(materials, found, failed, common)
     report_force_ratio(*choose(evaluation, looked, eligible), given.seed, common)
