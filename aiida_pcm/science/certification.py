@@ -26,7 +26,7 @@ from aiida_pcm.science.certificate import (
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, Errors, Property, check_tolerance, get_property
 from aiida_pcm.science.features import get_feature
-from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.materials import SEEN, Array, MaterialSet
 from aiida_pcm.science.strata import by_cell, intraclass_correlation
 
 SEED_RULE = 'split by sha256(content_sha256|group); one row per group by sha256(part_sha256|group|id); no seed'
@@ -126,8 +126,10 @@ def assumptions(materials: MaterialSet, wanted: Property, validation: Mapping[st
     :param validation: what the referee found, empty where there was none; its difference to the reference is quoted.
     """
     stated = []
-    if materials.metadata['frame'] == 'GENERATED':
+    if materials.metadata['frame'] == 'GENERATED' and (materials.seen == SEEN['not seen']).any():
         stated.append('"Not seen" is said of the distorted cells: their compounds may be in the training data.')
+    if (materials.seen == SEEN['unknown']).any():
+        stated.append('Whether the compounds were in the training data is not known.')
     if wanted.name not in (materials.metadata.get('noise') or {}):
         seen = validation.get('largest_reference_noise') if wanted.name == 'force' else None
         beside = f' The referee differed by up to {seen:.3g} {wanted.unit} in what it looked at.' if seen else ''

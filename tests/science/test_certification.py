@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -26,6 +27,7 @@ from aiida_pcm.science.certification import (
 )
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, OK, failed, get_property
+from aiida_pcm.science.materials import SEEN
 
 from .synthetic import ends, materials, part, table
 
@@ -276,3 +278,11 @@ def test_what_is_no_rate(text, what):
     with pytest.raises(PcmError, match=what) as caught:
         parse_rate(text)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(('word', 'said'), [('not seen', '"Not seen"'), ('unknown', 'is not known'), ('seen', None)])
+def test_what_is_assumed_about_the_training_data_follows_the_rows(word, said):
+    of = part(['a', 'b'], frame='GENERATED')
+    stated = assumptions(replace(of, seen=np.full(2, SEEN[word], dtype=np.int8)), get_property('force'), {})
+    about = [line for line in stated if 'training data' in line]
+    assert len(about) == (said is not None) and all(said in line for line in about)
