@@ -69,7 +69,7 @@ $(INSTALLED): $(INPUTS) | $(BIN)/python
 
 $(TESTABLE): $(INSTALLED)
 	@echo '== What the tests need'
-	@$(PIP) install -c constraints.txt -e '.[potentials,lean,tests]'
+	@$(PIP) install -c constraints.txt -e '.[potentials,mace,matgl,lean,tests]'
 	@rm -f '$(VENV)'/.pcm-testable-*
 	@touch '$@'
 

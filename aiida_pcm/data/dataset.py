@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ class DatasetData(orm.Data):
 
     The columns are one npz file in the repository. Attributes, for queries: ``label``, ``n_rows``, ``n_atoms``,
     ``n_groups``, ``frame``, ``pose``, ``convention``, ``content_sha256``, ``file_sha256``, ``recipe_sha256``,
-    ``elements``, ``references``, ``features``, ``n_missing_references``, ``license``, ``origin``, ``noise``.
+    ``elements``, ``references``, ``features``, ``n_missing_references``, ``has_structures``, ``license``, ``origin``,
+    ``noise``. One that was imported also has ``imported`` (manifest, report, source and its sha256; names of dropped
+    rows are in the file) and, where models' predictions came with it, ``predictions``.
     """
 
     def __init__(self, materials: MaterialSet | None = None, **kwargs: Any) -> None:
@@ -101,9 +104,19 @@ def _attributes(materials: MaterialSet, content: bytes) -> dict[str, Any]:
         'references': sorted(materials.references),
         'features': sorted(materials.features),
         'n_missing_references': missing_references(materials),
+        'has_structures': materials.has_structures,
         'license': metadata.get('licence', metadata.get('license')),
         'origin': metadata.get('origin'),
         'noise': metadata.get('noise'),
+        **_imported(metadata),
         # Only parts have it, so that whole data sets can be asked for.
         **({'part': metadata['part']} if 'part' in metadata else {}),
     }
+
+
+def _imported(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a query may ask of an import; the names of dropped rows are bulk."""
+    found = {'predictions': metadata['predictions']} if 'predictions' in metadata else {}
+    if 'imported' in metadata:
+        found['imported'] = {name: value for name, value in metadata['imported'].items() if name != 'dropped'}
+    return found

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 POSES = ('SINGLE_POINT', 'RELAXED')
 FRAMES = ('GENERATED', 'LISTED', 'CONVENIENCE')
 SEEN = {'not seen': 0, 'seen': 1, 'unknown': 2}
-ROW_REFERENCES = ('energy', 'stress', 'volume', 'bulk_modulus')
+ROW_REFERENCES = ('energy', 'formation_energy', 'stress', 'volume', 'bulk_modulus')
 ATOM_REFERENCES = ('forces',)
 _DTYPES: dict[str, type[Any]] = {
     'ids': np.str_,
@@ -49,12 +49,12 @@ class MaterialSet:
     :param groups: (n,) names; rows of one group are never split apart.
     :param offsets: (n + 1,) int64; the atoms of row i are offsets[i]:offsets[i + 1].
     :param numbers: (N,) int16 atomic numbers.
-    :param positions: (N, 3) cartesian, A.
-    :param cells: (n, 3, 3) lattice vectors as rows, A.
+    :param positions: (N, 3) cartesian, A; nan in a table of compositions, which has no structures.
+    :param cells: (n, 3, 3) lattice vectors as rows, A; nan likewise.
     :param seen: (n,) int8, values of SEEN: whether the row was in the model's training data.
-    :param references: per row ``energy`` (n,) eV, ``stress`` (n, 3, 3) eV/A^3 (positive: tension), and at equilibrium
-        ``volume`` (n,) A^3 per atom and ``bulk_modulus`` (n,) GPa; per atom ``forces`` (N, 3) eV/A. Missing values are
-        nan.
+    :param references: per row ``energy`` (n,) eV, ``formation_energy`` (n,) eV/atom, ``stress`` (n, 3, 3) eV/A^3
+        (positive: tension), and at equilibrium ``volume`` (n,) A^3 per atom and ``bulk_modulus`` (n,) GPa; per atom
+        ``forces`` (N, 3) eV/A. Missing values are nan.
     :param causes: (n,) why a reference is missing, empty where it is there.
     :param features: each (n,) float64, nan where a material has no value.
     :param metadata: label, frame, pose, convention, recipe_sha256, noise, origin, licence: scalars and small dicts.
@@ -91,14 +91,21 @@ class MaterialSet:
         return int(self.offsets[-1])
 
     @property
+    def has_structures(self) -> bool:
+        """Whether every row has a cell and positions; a table of compositions has neither."""
+        return bool(np.isfinite(self.cells).all() and np.isfinite(self.positions).all())
+
+    @property
     def convention(self) -> Convention | None:
         """The convention of the references, or None where there are none."""
         fields = self.metadata.get('convention')
         return Convention.from_dict(fields) if fields else None
 
     def atoms(self, row: int) -> Atoms:
-        """Row as ase.Atoms, periodic in all directions."""
+        """Row as ase.Atoms, periodic in all directions; raises PcmError for a row without a structure."""
         span = self.atom_slice(row)
+        if not np.isfinite(self.cells[row]).all():
+            raise PcmError(f'{self.ids[row]} has no structure.', 'Take a data set with structures.')
         return Atoms(numbers=self.numbers[span], positions=self.positions[span], cell=self.cells[row], pbc=True)
 
     def atom_slice(self, row: int) -> slice:
@@ -330,6 +337,7 @@ def _check(data: MaterialSet) -> None:
         'seen': (n,),
         'causes': (n,),
         'reference.energy': (n,),
+        'reference.formation_energy': (n,),
         'reference.stress': (n, 3, 3),
         'reference.volume': (n,),
         'reference.bulk_modulus': (n,),
