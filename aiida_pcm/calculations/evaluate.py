@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ def _check_inputs(inputs: Any, ports: Any) -> str | None:
     return None
 
 
+def precision_of(inputs: Mapping[str, Any]) -> str:
+    """The precision that the inputs of a pcm.evaluate ask for."""
+    given = inputs['parameters'].get_dict() if 'parameters' in inputs else {}
+    return str(runner.check_parameters(given)['precision'])
+
+
 class EvaluateCalculation(CalcJob):
     """Energy, forces and stress of every structure of a slice from one potential.
 
@@ -108,6 +115,7 @@ class EvaluateCalculation(CalcJob):
             (210, 'ERROR_MODEL_MISMATCH', 'The weights of the job are not those of the model node. {detail}', False),
             (211, 'ERROR_INPUT_REFUSED', 'The runner refused the job. {detail}', False),
             (212, 'ERROR_RUNNER_MISMATCH', 'Another runner answered than was sent; submit again. {detail}', True),
+            (213, 'ERROR_UNTRUSTED', 'Loading the model runs code, and nobody here said that it may. {detail}', True),
             (310, 'ERROR_MISSING_PACKAGE', 'The Python of the code lacks a package. {detail}', True),
             (311, 'ERROR_OUT_OF_MEMORY', 'The job ran out of memory; give it more or a smaller slice. {detail}', True),
             (

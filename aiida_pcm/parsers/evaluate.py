@@ -19,6 +19,7 @@ REFUSALS = {
     'missing_package': 'ERROR_MISSING_PACKAGE',
     'model_mismatch': 'ERROR_MODEL_MISMATCH',
     'input': 'ERROR_INPUT_REFUSED',
+    'untrusted': 'ERROR_UNTRUSTED',
     'out_of_memory': 'ERROR_OUT_OF_MEMORY',
     'crash': 'ERROR_RUNNER_CRASHED',
 }
@@ -87,9 +88,11 @@ class EvaluateParser(Parser):
             return self._exit('ERROR_MISSING_PACKAGE', f'Install {missing.group(1)} there.')
         if 'MemoryError' in errors or 'bad_alloc' in errors:
             return self._exit('ERROR_OUT_OF_MEMORY', errors.strip().splitlines()[-1])
-        if 'pcm: ' in self._text(str(self.node.get_option('output_filename'))):
-            return self.exit_codes.ERROR_INTERRUPTED
         scheduler = self._text(str(self.node.get_option('scheduler_stderr')))
+        # While Python imports numpy the runner has not said anything yet; then the shell or SLURM tells of its death.
+        killed = re.search(r'\bKilled\b|\bCANCELLED\b', scheduler)
+        if killed or 'pcm: ' in self._text(str(self.node.get_option('output_filename'))):
+            return self.exit_codes.ERROR_INTERRUPTED
         lines = (errors + '\n' + scheduler).strip().splitlines()
         executable = self.node.inputs.code.get_executable()
         return self._exit('ERROR_NOT_STARTED_PYTHON_MISSING', f'{executable}: {lines[-1] if lines else "no output"}')

@@ -2,7 +2,7 @@
 
 Runs beside the model, on any machine: `python -m pcm_runner.evaluate job.json` in the job's folder, where
 `pcm_runner` is a copy of the files named in SOURCES. It needs numpy and the model's own package. `--describe KIND
-NAME` says who a model is.
+NAME [ARGUMENTS]` says who a model is.
 
 Reads `job.json` (model, structures, parameters) and an npz with ids (n,), offsets (n + 1,), numbers (N,), positions
 (N, 3), cells (n, 3, 3). Writes `results/*.npy` and, last, `report.json`; or `error.json` where the whole job cannot
@@ -32,11 +32,22 @@ from typing import Any
 import numpy as np
 
 from .checkpoint import Array, Checkpoint, Outcome, failure, write_atomically
-from .potentials import KINDS, ItemError, Kind, Potential, RunnerError, Structure, describe, known
+from .kinds import KINDS, Kind, known
+from .potentials import ItemError, Potential, RunnerError, Structure, describe
 
 STARTED = time.perf_counter()
 SCHEMA = 'pcm-evaluate/1'
-SOURCES = ('checkpoint.py', 'evaluate.py', 'potentials.py')
+SOURCES = (
+    'checkpoint.py',
+    'evaluate.py',
+    'kind_ase.py',
+    'kind_chgnet.py',
+    'kind_mace.py',
+    'kind_matgl.py',
+    'kind_torch.py',
+    'kinds.py',
+    'potentials.py',
+)
 PARAMETERS: dict[str, Any] = {
     'batch_atoms': 256,
     'batch_size': 64,
@@ -61,7 +72,8 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with defaults filled in.
 
     :param given: ``batch_atoms`` and ``batch_size`` (limits of one batch, at least 1), ``device`` (cpu, cuda, auto),
-        ``precision`` (float32, float64), ``threads`` (0: as many as torch would take).
+        ``precision`` (float32, float64; an ASE calculator has its own, whatever is asked), ``threads`` (0: as many as
+        torch would take).
     :raises RunnerError: for an unknown name or a value that means nothing.
     """
     if unknown := sorted(set(given) - set(PARAMETERS)):
@@ -115,6 +127,7 @@ class Structures:
     positions: Array
     cells: Array
     ids: Array
+    identity: str = ''
     keys: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -127,6 +140,10 @@ class Structures:
     def count(self, row: int) -> int:
         """Number of atoms of a row."""
         return int(self.offsets[row + 1] - self.offsets[row])
+
+    def is_as_given(self, row: int) -> bool:
+        """Whether a row is still what was read."""
+        return _key(self.identity, self[row]) == self.keys[row]
 
     @classmethod
     def read(cls, path: Path, identity: str) -> Structures:
@@ -141,6 +158,7 @@ class Structures:
         shapes = (data.positions.shape, data.cells.shape, data.ids.shape)
         if not ordered or shapes != ((atoms, 3), (n, 3, 3), (n,)):
             raise RunnerError('input', f'The columns of {path.name} do not fit together.', 'Send the job again.')
+        data.identity = identity
         data.keys = [_key(identity, data[row]) for row in range(n)]
         return data
 
@@ -248,9 +266,15 @@ class Evaluation:
                 outcomes[row] = self._failure(row, error)
         predicted = time.perf_counter()
         outcomes |= self._predict(prepared)
+        outcomes |= self._edited(batch)
         self.seconds['graph'] += predicted - began
         self.seconds['model'] += time.perf_counter() - predicted
         return outcomes
+
+    def _edited(self, batch: Sequence[int]) -> dict[int, Outcome]:
+        """A model that changes what it is given may answer about another structure than it was asked about."""
+        data, message = self.structures, 'The model changed the structure that it was given.'
+        return {row: failure(data.count(row), 'InputEdited', message) for row in batch if not data.is_as_given(row)}
 
     def _predict(self, prepared: Mapping[int, Any]) -> dict[int, Outcome]:
         if not prepared:
@@ -308,7 +332,7 @@ class Evaluation:
 def evaluate(folder: Path, job: Mapping[str, Any], kinds: Mapping[str, Kind] = KINDS) -> dict[str, Any]:
     """Do the job in a folder and return the report; a killed job's checkpoints in the folder are used.
 
-    :param job: ``model`` (kind, name, weights_sha256, arguments), ``structures`` (file), ``parameters``.
+    :param job: ``model`` (kind, name, weights_sha256, arguments, trusted), ``structures`` (file), ``parameters``.
     :param kinds: the potentials there are; others than KINDS are for tests.
     :raises RunnerError: if the whole job cannot be done.
     """
@@ -324,6 +348,7 @@ def evaluate(folder: Path, job: Mapping[str, Any], kinds: Mapping[str, Kind] = K
         model['weights_sha256'],
         parameters['device'],
         parameters['precision'],
+        bool(model.get('trusted', False)),
     )
     loaded = time.perf_counter() - began
     described = {**kind.describe(model['name'], model.get('arguments', {})), 'weights_sha256': potential.weights_sha256}
@@ -425,10 +450,11 @@ def _cpu() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of the job; returns 0, or 2 where the job cannot be done, with the reason in error.json."""
-    if len(arguments) == 3 and arguments[0] == '--describe':
-        return _guarded(None, lambda: print(json.dumps(describe(arguments[1], arguments[2]))))
+    if len(arguments) in (3, 4) and arguments[0] == '--describe':
+        given = json.loads((*arguments, '{}')[3])
+        return _guarded(None, lambda: print(json.dumps(describe(arguments[1], arguments[2], given))))
     if len(arguments) != 1:
-        print('Say which job.\nUsage: evaluate JOB.json, or evaluate --describe KIND NAME', file=sys.stderr)
+        print('Say which job.\nUsage: evaluate JOB.json, or evaluate --describe KIND NAME [ARGUMENTS]', file=sys.stderr)
         return 2
     path = Path(arguments[0]).resolve()
     say('runner started')

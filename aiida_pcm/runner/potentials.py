@@ -1,29 +1,27 @@
 """Potentials behind one small interface, for any Python that has numpy and the model's own package.
 
-A kind of potential is one entry of KINDS: how it is described without being loaded, and how it is loaded. The weights
-are read once; what is hashed is what is loaded, and a file with another hash than the one asked for is never
-unpickled.
+A kind of potential is described here, without being loaded, and loaded in kinds.py, by a file kind_*.py of its own.
 
-`python potentials.py KIND NAME` prints who a model is as JSON. The file needs no other file of this package for that.
+`python potentials.py KIND NAME [ARGUMENTS]` prints who a model is as JSON; ARGUMENTS are a JSON object. The file needs
+no other file of this package for that.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
-import io
+import inspect
 import json
+import os
 import sys
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -32,7 +30,7 @@ Array = NDArray[Any]
 class RunnerError(ValueError):
     """The whole job cannot be done: what is wrong, in one line, and what to do, in a second.
 
-    :param code: ``missing_package``, ``model_mismatch``, ``input``, ``out_of_memory`` or ``crash``.
+    :param code: ``missing_package``, ``model_mismatch``, ``untrusted``, ``input``, ``out_of_memory`` or ``crash``.
     """
 
     def __init__(self, code: str, what: str, remedy: str) -> None:
@@ -88,33 +86,94 @@ class Potential(Protocol):
         """Largest memory used on an accelerator, or None where there is none."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How potentials of one kind are found and loaded."""
-
-    describe: Callable[[str, Mapping[str, Any]], dict[str, Any]]
-    load: Callable[[str, Mapping[str, Any], str, str, str], Potential]
-
-
 def sha256(content: bytes) -> str:
     """The hash that names weights."""
     return hashlib.sha256(content).hexdigest()
 
 
-def known(kinds: Mapping[str, Kind], kind: str) -> Kind:
-    """The entry of a kind, or a RunnerError that lists what there is."""
-    if kind not in kinds:
-        raise RunnerError('input', f'No potential is of kind {kind!r}.', f'Use one of {", ".join(sorted(kinds))}.')
-    return kinds[kind]
+def folder_sha256(files: Mapping[str, bytes]) -> str:
+    """The hash that names weights in several files: of their sorted names and their contents' hashes."""
+    return sha256(''.join(f'{name}\0{sha256(files[name])}\n' for name in sorted(files)).encode())
 
 
 def describe(kind: str, name: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Who a model is: kind, name, package, version, weights_sha256, license, arguments.
 
-    :raises RunnerError: if the kind or name is unknown or its package is not installed here.
+    :param arguments: ``path`` of the weights (mace: a file, matgl: a folder), which says where and not who, so it is
+        left out of the answer; ``head`` of a mace with several; keyword arguments of an ase calculator.
+    :raises RunnerError: if the kind or name is unknown, its package is not installed here, or its weights are not.
     """
-    return known(KINDS, kind).describe(name, arguments or {})
+    if kind not in DESCRIPTIONS:
+        names = ', '.join(sorted(DESCRIPTIONS))
+        raise RunnerError('input', f'No potential is of kind {kind!r}.', f'Use one of {names}.')
+    return DESCRIPTIONS[kind](name, arguments or {})
 
+
+@contextlib.contextmanager
+def torch_load_unchanged() -> Iterator[None]:
+    """`import mace` makes torch.load unpickle anything, for the rest of the process, by this variable; undo that."""
+    name = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+def missing_package(module: str, requirement: str, why: object = None) -> RunnerError:
+    """The error for a package that this Python does not have, or cannot import."""
+    what = f'cannot import {module}: {why}' if why else f'has no package {module}'
+    return RunnerError('missing_package', f'{sys.executable} {what}.', f'Install it there: pip install {requirement}')
+
+
+REQUIREMENTS = {'chgnet': 'chgnet==0.4.2', 'mace': 'mace-torch==0.3.16', 'matgl': 'matgl==4.1.2', 'ase': 'ase'}
+
+
+def _folder_of(module: str) -> Path:
+    """Where a package is installed; it is not imported."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise missing_package(module, REQUIREMENTS[module])
+    return Path(spec.submodule_search_locations[0])
+
+
+def _description(
+    kind: str, name: str, weights_sha256: str, package: str, licensed: str, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        version = 'not stated'
+    return {
+        'kind': kind,
+        'name': name,
+        'weights_sha256': weights_sha256,
+        'package': package,
+        'version': version,
+        'license': licensed,
+        'arguments': {key: value for key, value in arguments.items() if key != 'path'},
+    }
+
+
+def _check_arguments(kind: str, arguments: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    if unknown := sorted(set(arguments) - set(allowed)):
+        remedy = f'Use only {", ".join(allowed)}.' if allowed else 'Leave them out.'
+        raise RunnerError('input', f'A {kind} takes no argument {", ".join(unknown)}.', remedy)
+    if wrong := sorted(name for name in arguments if not isinstance(arguments[name], str)):
+        raise RunnerError('input', f'The argument {", ".join(wrong)} of a {kind} is no text.', 'Give a text.')
+
+
+def _weights_path(path: str) -> Path:
+    if not Path(path).is_absolute():
+        raise RunnerError('input', f'The path {path} depends on where one stands.', 'Give it from the root, with /.')
+    if not Path(path).exists():
+        raise RunnerError('missing_package', f'There is nothing at {path}.', 'Put the weights there.')
+    return Path(path)
+
+
+# --- chgnet -----------------------------------------------------------------------------------------------------------
 
 # CHGNet (Deng et al., Nature Machine Intelligence 5, 1031 (2023)): trained on 89 elements; these five of the first 94
 # occur in no training structure, so their embeddings are random numbers and the model's answer means nothing.
@@ -123,170 +182,173 @@ CHGNET_ELEMENTS = frozenset(range(1, 95)) - CHGNET_UNTRAINED
 CHGNET_NAMES = ('0.3.0', 'r2scan')
 
 
-def _chgnet_weights(name: str) -> Path:
+def chgnet_weights(name: str, arguments: Mapping[str, Any]) -> bytes:
+    """The weights come inside the package, and are trusted as its code is."""
+    _check_arguments('chgnet', arguments, ())
     if name not in CHGNET_NAMES:
         raise RunnerError('input', f'There is no CHGNet {name!r}.', f'Use one of {", ".join(CHGNET_NAMES)}.')
-    spec = importlib.util.find_spec('chgnet')
-    if spec is None or not spec.submodule_search_locations:
-        raise RunnerError(
-            'missing_package',
-            f'{sys.executable} has no package chgnet.',
-            'Install it there: pip install chgnet==0.4.2.',
-        )
-    files = sorted((Path(spec.submodule_search_locations[0]) / 'pretrained' / name).glob('*.pth.tar'))
+    files = sorted((_folder_of('chgnet') / 'pretrained' / name).glob('*.pth.tar'))
     if len(files) != 1:
         raise RunnerError(
             'missing_package', f'The installed chgnet has no weights {name}.', 'Install another version of chgnet.'
         )
-    return files[0]
+    return files[0].read_bytes()
 
 
 def _describe_chgnet(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    if arguments:
-        raise RunnerError('input', f'CHGNet takes no arguments, not {", ".join(sorted(arguments))}.', 'Leave them out.')
-    weights = _chgnet_weights(name).read_bytes()
+    weights = chgnet_weights(name, arguments)
     about = importlib.metadata.metadata('chgnet')
-    return {
-        'kind': 'chgnet',
-        'name': name,
-        'weights_sha256': sha256(weights),
-        'package': 'chgnet',
-        'version': importlib.metadata.version('chgnet'),
-        'license': next((about[field] for field in ('License-Expression', 'License') if field in about), 'not stated'),
-        'arguments': {},
-    }
+    licensed = next((about[field] for field in ('License-Expression', 'License') if field in about), 'not stated')
+    return _description('chgnet', name, sha256(weights), 'chgnet', licensed, arguments)
 
 
-def _load_chgnet(name: str, arguments: Mapping[str, Any], expected: str, device: str, precision: str) -> Potential:
-    if precision != 'float32':
-        raise RunnerError('input', f'CHGNet computes in float32, not {precision}.', 'Ask for precision float32.')
-    if arguments:
-        raise RunnerError('input', 'CHGNet takes no arguments.', 'Make the model node without arguments.')
-    content = _chgnet_weights(name).read_bytes()
-    check_weights(sha256(content), expected)
-    return Chgnet(content, name, device)
+# --- mace -------------------------------------------------------------------------------------------------------------
 
 
-def check_weights(found: str, expected: str) -> None:
-    """Refuse weights that are not the ones that were asked for, before anything is unpickled."""
-    if found != expected:
-        raise RunnerError(
-            'model_mismatch',
-            f'The weights here have sha256 {found}, the model asked for has {expected}.',
-            'Install the version that the model was made with, or make a model of the weights that are here.',
-        )
+def mace_weights(name: str, arguments: Mapping[str, Any]) -> bytes:
+    """A .model file by its path, or a foundation model by its name, which mace downloads and keeps."""
+    _check_arguments('mace', arguments, ('path', 'head'))
+    _folder_of('mace')
+    path = arguments['path'] if 'path' in arguments else _mace_download(name)
+    file = _weights_path(path)
+    if not file.is_file():
+        raise RunnerError('input', f'{path} is no file.', 'Give the .model file that mace_run_train wrote.')
+    return file.read_bytes()
 
 
-class Chgnet:
-    """CHGNet through its public interface.
-
-    Forces and stress come from one backward pass of the energy with respect to fractional coordinates f and lattice L
-    (rows), x = f L: F = -(dE/df) L^-T and stress = L^T (dE/dL) / |det L|. `predict_structure` takes two passes and
-    keeps a graph for second derivatives, which only training needs; and it divides by the signed det L, which turns
-    the sign of the stress of a left-handed cell. The numbers are otherwise the same to float32's rounding.
-    """
-
-    elements = CHGNET_ELEMENTS
-
-    def __init__(self, weights: bytes, name: str, device: str) -> None:
-        torch, chgnet_model, structure = _import_chgnet()
-        self.weights_sha256 = sha256(weights)
-        self._torch = torch
-        self._structure = structure
-        self.device = _torch_device(torch, device)
-        with contextlib.redirect_stdout(io.StringIO()):  # chgnet prints its number of parameters
-            self._model = chgnet_model.CHGNet.from_file(io.BytesIO(weights), version=name).to(self.device)
-        self._model.eval()
-        for parameter in self._model.parameters():
-            parameter.requires_grad_(False)
-        self._model.graph_converter.set_isolated_atom_response('error')
-
-    def prepare(self, structure: Structure) -> Any:
-        """The crystal graph, made by chgnet's own converter."""
-        crystal = self._structure(
-            structure.cell, structure.numbers.tolist(), structure.positions, coords_are_cartesian=True
-        )
+def _mace_download(name: str) -> str:
+    with torch_load_unchanged(), contextlib.redirect_stdout(sys.stderr):
         try:
-            return self._model.graph_converter(crystal)
-        except ValueError as error:
-            kind = 'IsolatedAtom' if 'isolated atom' in str(error) else type(error).__name__
-            raise ItemError(kind, str(error)) from error
-
-    def predict(self, prepared: Sequence[Any]) -> list[Prediction]:
-        """One forward and one backward pass for all graphs."""
-        torch = self._torch
-        graphs = [_with_leaves(graph.to(self.device)) for graph in prepared]
-        counts = [len(graph.atomic_number) for graph in graphs]
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', UserWarning)  # chgnet turns volumes into plain numbers
-            energies = self._model(graphs, task='e')['e'] * torch.tensor(counts, device=self.device)
-        leaves = [leaf for graph in graphs for leaf in (graph.atom_frac_coord, graph.lattice)]
-        gradients = [part.double().cpu().numpy() for part in torch.autograd.grad(energies.sum(), leaves)]
-        lattices = [graph.lattice.detach().double().cpu().numpy() for graph in graphs]
-        return [
-            _chain_rule(energy, lattice, *gradients[2 * i : 2 * i + 2])
-            for i, (energy, lattice) in enumerate(zip(energies.detach().double().cpu().tolist(), lattices, strict=True))
-        ]
-
-    def release(self) -> None:
-        """Collect garbage and empty torch's cache."""
-        gc.collect()
-        if self.device.startswith('cuda'):
-            self._torch.cuda.empty_cache()
-
-    def peak_device_memory_mb(self) -> float | None:
-        """Peak of torch's allocator on the GPU, MB."""
-        if not self.device.startswith('cuda'):
-            return None
-        return float(self._torch.cuda.max_memory_allocated()) / 2**20
+            from mace.calculators import foundations_models
+        except ImportError as error:
+            raise missing_package('mace', REQUIREMENTS['mace'], error) from error
+        if name not in foundations_models.mace_mp_urls:
+            names = ', '.join(foundations_models.mace_mp_urls)
+            raise RunnerError('input', f'mace knows no foundation model {name!r}.', f'Give a path, or one of {names}.')
+        try:
+            return str(foundations_models.download_mace_mp_checkpoint(name))
+        except (OSError, RuntimeError) as error:
+            raise RunnerError(
+                'missing_package',
+                f'mace could not download {name}: {error}. Is there an internet here?',
+                f'Fetch {foundations_models.mace_mp_urls[name]} elsewhere and give the path of the file.',
+            ) from error
 
 
-def _import_chgnet() -> tuple[Any, Any, Any]:
+def _describe_mace(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    weights = mace_weights(name, arguments)
+    return _description('mace', name, sha256(weights), 'mace-torch', 'not stated', arguments)
+
+
+# --- matgl ------------------------------------------------------------------------------------------------------------
+
+MATGL_FILES = ('model.json', 'model.pt', 'state.pt')
+
+
+def matgl_files(name: str, arguments: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a folder by its path, or of a model that huggingface_hub downloads and keeps where matgl does."""
+    _check_arguments('matgl', arguments, ('path',))
+    _folder_of('matgl')
+    if 'path' not in arguments:
+        return {file: _matgl_download(name, file) for file in MATGL_FILES}
+    folder = _weights_path(arguments['path'])
+    if absent := [file for file in MATGL_FILES if not (folder / file).is_file()]:
+        raise RunnerError('input', f'{folder} has no {", ".join(absent)}.', 'Give a folder that matgl wrote.')
+    return {file: (folder / file).read_bytes() for file in MATGL_FILES}
+
+
+def _matgl_download(name: str, file: str) -> bytes:
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            from huggingface_hub import hf_hub_download
+            from matgl.config import MATGL_CACHE
+            from matgl.utils.io import HF_MATGL_ORG
+        except ImportError as error:
+            raise missing_package('matgl', REQUIREMENTS['matgl'], error) from error
+        try:
+            found = hf_hub_download(f'{HF_MATGL_ORG}/{name}', file, cache_dir=str(MATGL_CACHE))
+        except Exception as error:  # noqa: BLE001  the hub has errors of its own, of its client, and of the network
+            line = ' '.join(str(error).split())[:200]
+            raise RunnerError(
+                'missing_package',
+                f'{name} could not be downloaded: {line}',
+                f'Is there an internet here? Else fetch {", ".join(MATGL_FILES)} and give the path of their folder.',
+            ) from error
+    return Path(found).read_bytes()
+
+
+def _describe_matgl(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    files = matgl_files(name, arguments)
+    return _description('matgl', name, folder_sha256(files), 'matgl', 'not stated', arguments)
+
+
+# --- ase --------------------------------------------------------------------------------------------------------------
+
+
+def ase_class(name: str) -> type[Any]:
+    """The calculator class `module.Class`; its module is imported, which runs what is installed here."""
+    module, _, attribute = name.rpartition('.')
     try:
-        import torch
-        from chgnet.model import model as chgnet_model
-        from pymatgen.core.structure import Structure as PymatgenStructure
+        from ase.calculators.calculator import BaseCalculator
     except ImportError as error:
+        raise missing_package('ase', REQUIREMENTS['ase'], error) from error
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            found = getattr(importlib.import_module(module), attribute, None) if module else None
+    except ImportError as error:
+        raise missing_package(module, module.partition('.')[0], error) from error
+    if not (inspect.isclass(found) and issubclass(found, BaseCalculator)):
         raise RunnerError(
-            'missing_package',
-            f'{sys.executable} cannot import chgnet: {error}.',
-            'Install it there: pip install chgnet.',
-        ) from error
-    return torch, chgnet_model, PymatgenStructure
+            'input', f'{name!r} is no calculator of ASE.', 'Give module.Class, for example ase.calculators.emt.EMT.'
+        )
+    return found
 
 
-def _torch_device(torch: Any, device: str) -> str:
-    available = bool(torch.cuda.is_available())
-    if device == 'auto':
-        return 'cuda' if available else 'cpu'
-    if device == 'cuda' and not available:
-        raise RunnerError('input', 'torch sees no CUDA device here.', 'Ask for device cpu or auto.')
-    return device
+def ase_sha256(name: str, calculator: type[Any], arguments: Mapping[str, Any]) -> str:
+    """Hash of what is known of a calculator: its name, the source file that defines it, its arguments, and the
+    contents of files that an argument names by a path from the root.
+
+    Not covered: what that file imports, libraries, and whatever else the calculator reads. The version of its package
+    stands beside the hash.
+    """
+    source = inspect.getsourcefile(calculator)
+    if source is None:
+        raise RunnerError('input', f'{name} has no source file.', 'Give a calculator that is written in Python.')
+    texts = [value for value in arguments.values() if isinstance(value, str)]
+    texts += [
+        part for value in arguments.values() if isinstance(value, list) for part in value if isinstance(part, str)
+    ]
+    files = [Path(text) for text in texts if Path(text).is_absolute() and Path(text).is_file()]
+    parts = {
+        'name': name.encode(),
+        'source': Path(source).read_bytes(),
+        'arguments': json.dumps(arguments, sort_keys=True).encode(),
+    }
+    return folder_sha256({**parts, **{f'file {path}': path.read_bytes() for path in files}})
 
 
-def _with_leaves(graph: Any) -> Any:
-    """The graph with fresh leaves to differentiate by, on the graph's own device."""
-    graph.atom_frac_coord = graph.atom_frac_coord.detach().requires_grad_(True)
-    graph.lattice = graph.lattice.detach().requires_grad_(True)
-    return graph
+def _describe_ase(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    calculator = ase_class(name)
+    top = name.partition('.')[0]
+    package = importlib.metadata.packages_distributions().get(top, [top])[0]
+    return _description('ase', name, ase_sha256(name, calculator, arguments), package, 'not stated', arguments)
 
 
-def _chain_rule(energy: float, lattice: Array, by_fractional: Array, by_lattice: Array) -> Prediction:
-    forces = -np.linalg.solve(lattice, by_fractional.T).T
-    stress = lattice.T @ by_lattice / abs(np.linalg.det(lattice))
-    return Prediction(energy, forces, (stress + stress.T) / 2)
-
-
-KINDS: dict[str, Kind] = {'chgnet': Kind(_describe_chgnet, _load_chgnet)}
+DESCRIPTIONS: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
+    'ase': _describe_ase,
+    'chgnet': _describe_chgnet,
+    'mace': _describe_mace,
+    'matgl': _describe_matgl,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the description of the model named KIND NAME."""
-    if len(arguments) != 2:
-        print('Say which model.\nUsage: potentials.py KIND NAME', file=sys.stderr)
+    """Print the description of the model named KIND NAME [ARGUMENTS]."""
+    if len(arguments) not in (2, 3):
+        print('Say which model.\nUsage: potentials.py KIND NAME [ARGUMENTS]', file=sys.stderr)
         return 2
     try:
-        print(json.dumps(describe(arguments[0], arguments[1])))
+        print(json.dumps(describe(arguments[0], arguments[1], json.loads((*arguments, '{}')[2]))))
     except RunnerError as error:
         print(error, file=sys.stderr)
         return 2

@@ -107,6 +107,8 @@ def error(code: str) -> dict[str, bytes]:
         ({'_scheduler-stderr.txt': b'python: not found'}, 'ERROR_NOT_STARTED_PYTHON_MISSING', 'not found'),
         ({'pcm.err': b"ModuleNotFoundError: No module named 'numpy'"}, 'ERROR_MISSING_PACKAGE', 'Install numpy'),
         ({'pcm.out': b'pcm: runner started\n'}, 'ERROR_INTERRUPTED', 'parent_folder'),
+        ({'_scheduler-stderr.txt': b'job.sh: line 11: 421 Killed  python'}, 'ERROR_INTERRUPTED', 'parent_folder'),
+        ({'_scheduler-stderr.txt': b'*** JOB 7 ON n1 CANCELLED AT 0 ***'}, 'ERROR_INTERRUPTED', 'parent_folder'),
         ({'pcm.out': b'pcm: runner started\n', 'pcm.err': b'MemoryError'}, 'ERROR_OUT_OF_MEMORY', 'MemoryError'),
         (error('missing_package'), 'ERROR_MISSING_PACKAGE', 'What is wrong.\nWhat to do.'),
         (error('model_mismatch'), 'ERROR_MODEL_MISMATCH', 'What is wrong.\nWhat to do.'),

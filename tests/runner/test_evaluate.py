@@ -19,7 +19,8 @@ from ase.data import atomic_numbers
 from aiida_pcm.runner import evaluate as runner
 from aiida_pcm.runner import potentials
 from aiida_pcm.runner.checkpoint import IN_FLIGHT
-from aiida_pcm.runner.potentials import ItemError, Kind, Prediction, RunnerError
+from aiida_pcm.runner.kinds import KINDS, Kind
+from aiida_pcm.runner.potentials import ItemError, Prediction, RunnerError
 
 GPA = 160.21766208
 
@@ -62,7 +63,7 @@ def write_job(folder: Path, structures: list[Atoms], model: dict, **parameters) 
     return folder
 
 
-def evaluate(folder: Path, kinds=potentials.KINDS) -> tuple[dict, dict]:
+def evaluate(folder: Path, kinds=KINDS) -> tuple[dict, dict]:
     report = runner.evaluate(folder, json.loads((folder / 'job.json').read_text()), kinds)
     assert json.loads((folder / 'report.json').read_text()) == json.loads(json.dumps(report))
     return report, results(folder)
@@ -79,13 +80,13 @@ def model() -> dict:
 
 @pytest.fixture(scope='module')
 def potential(model):
-    return potentials.KINDS['chgnet'].load('0.3.0', {}, model['weights_sha256'], 'cpu', 'float32')
+    return KINDS['chgnet'].load('0.3.0', {}, model['weights_sha256'], 'cpu', 'float32')
 
 
 @pytest.fixture
 def loaded(potential):
     """The one kind there is, loaded once for all tests of this file."""
-    return {'chgnet': Kind(potentials.KINDS['chgnet'].describe, lambda *_: potential)}
+    return {'chgnet': Kind(KINDS['chgnet'].describe, lambda *_: potential)}
 
 
 def energy_of(potential, atoms: Atoms) -> Prediction:
