@@ -110,6 +110,7 @@ def temporary_profile() -> Iterator[Any]:
             storage_config=storage, broker_backend=None, broker_config=None,
         )  # fmt: skip
         config.set_default_profile(profile.name)
+        config.set_option('runner.poll.interval', 1)  # AiiDA asks once a minute otherwise
         load_profile(profile.name)
         yield _python_code(Path(folder) / 'work')
 
