@@ -18,6 +18,7 @@ def draft_certificate(
     table: orm.ArrayData,
     validation: orm.Dict | None = None,
     query_log: orm.ArrayData | None = None,
+    selftest: orm.Dict | None = None,
 ) -> orm.SinglefileData:
     """Return certificate.json with counts, bound and verdict as Python sees them; Lean has not spoken yet."""
     frozen, materials, rows = claim['claim'], part.materials, table_of(table)
@@ -28,6 +29,6 @@ def draft_certificate(
         make_rows(materials, rows, frozen['box']),
         validation=found,
         assumptions=assumptions(materials, rows.errors.of, found),
-        supplement=supplement(frozen, materials, rows, search),
+        supplement=supplement(frozen, materials, rows, search, selftest['checks'] if selftest is not None else ()),
     )
     return orm.SinglefileData.from_bytes(canonical(document), filename='certificate.json')

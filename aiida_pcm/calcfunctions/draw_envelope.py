@@ -7,7 +7,7 @@ from aiida.engine import calcfunction
 
 from aiida_pcm.data.arrays import pack_envelope, table_of
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.science import failure
+from aiida_pcm.science import failure, features
 from aiida_pcm.science.certification import noise_of, parse_rate
 from aiida_pcm.science.envelope import Settings, find_envelope
 
@@ -29,6 +29,7 @@ def draw_envelope(
     rate, choice = float(parse_rate(requested.value)), settings.get_dict()
     # A box that fails as often as was asked for is never certified: its bound lies above what was seen.
     peeling = Settings(margin=rate * (1 - choice.pop('target')), **choice)
-    found = find_envelope(columns, failed[known], materials.groups[known], rate, seed.value, peeling)
+    stages = {name: feature.stage for name, feature in features.imported(materials).items()}
+    found = find_envelope(columns, failed[known], materials.groups[known], rate, seed.value, peeling, stages)
     envelope, curve = pack_envelope(found)
     return {'envelope': envelope, 'curve': curve}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from aiida_pcm import __version__
-from aiida_pcm.cli import audit, certificate, dataset, doctor, model, report, setup
+from aiida_pcm.cli import audit, certificate, compare, dataset, doctor, model, model_test, report, setup
 from aiida_pcm.cli.params import Group
 
 
@@ -20,8 +20,10 @@ def main() -> None:
 
 main.add_command(audit.audit)
 main.add_command(certificate.certificate)
+main.add_command(compare.compare)
 main.add_command(dataset.dataset)
 main.add_command(doctor.doctor)
+model.model.add_command(model_test.test_model)
 main.add_command(model.model)
 main.add_command(report.report)
 main.add_command(setup.setup)

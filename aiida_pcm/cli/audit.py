@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from aiida_pcm.cli.params import Command, ProcessFailedError, Shown, load_profile, show_progress
-from aiida_pcm.science.conventions import QUANTITIES, PcmError
+from aiida_pcm.cli.model_test import run_selftest
+from aiida_pcm.cli.params import PROPERTIES, Command, ProcessFailedError, Shown, load_profile, show_progress
+from aiida_pcm.science.conventions import PcmError
 
 
 class Rate(click.ParamType):
@@ -37,11 +38,17 @@ def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -
 @click.command(cls=Command)
 @click.argument('model')
 @click.argument('dataset')
-@click.option('--property', 'quantity', type=click.Choice(QUANTITIES), default='force', show_default=True)
+@click.option('--property', 'quantity', type=click.Choice(PROPERTIES), default='force', show_default=True)
 @click.option(
     '--tolerance', type=float, callback=_positive, help='Error that is still no failure; force: eV/A, default 0.15.'
 )
+@click.option(
+    '--references',
+    metavar='DATASET|FILE',
+    help='Energies of the elements, for formation energies: a data set with both energies, or a JSON file of them.',
+)
 @click.option('--failure-rate', type=Rate(), default='20%', show_default=True, help='Rate to certify: 20%, 0.2 or 1/5.')
+@click.option('--code', metavar='CODE', help='The Python that runs the model; default: the one it was added with.')
 @click.option('--protocol', metavar='NAME', help='fast, balanced or stringent.')
 @click.option('--submit', is_flag=True, help='Give it to the daemon and return, instead of waiting here.')
 @click.option(
@@ -59,7 +66,9 @@ def audit(
     dataset: str,
     quantity: str,
     tolerance: float | None,
+    references: str | None,
     failure_rate: Fraction,
+    code: str | None,
     protocol: str | None,
     submit: bool,
     output: Path,
@@ -68,25 +77,31 @@ def audit(
 
     MODEL and DATASET are a pk, uuid, uuid prefix or label. The model chgnet-0.3.0 is made where it is missing, and
     the data set `reference` is the one that comes with the package; `dcdft` (elements, all-electron) has volume and
-    bulk_modulus.
+    bulk_modulus. A model that was not tested yet is tested first, see `aiida-pcm model test`.
     """
     profile = load_profile(ctx)
     from aiida.engine import run_get_node
 
+    from aiida_pcm.graph import selftests
     from aiida_pcm.setup.codes import audit_codes
-    from aiida_pcm.setup.models import find_or_make_model
+    from aiida_pcm.setup.models import code_of, find_or_make_model
     from aiida_pcm.setup.reference import find_dataset
     from aiida_pcm.workchains.audit import AuditWorkChain
 
-    codes = audit_codes()
+    potential, found = find_or_make_model(model, code), find_dataset(dataset)
+    codes = {**audit_codes(), 'model': code_of(potential, code)}
+    if selftests.latest(potential) is None:
+        click.echo(f'{potential.label} was not tested here yet: the self-test comes first.', err=True)
+        run_selftest(profile, codes['model'], potential)
     builder = AuditWorkChain.get_builder_from_protocol(
         codes=codes,
-        model=find_or_make_model(model, codes['model']),
-        dataset=find_dataset(dataset),
+        model=potential,
+        dataset=found,
         property=quantity,
         tolerance=tolerance,
         failure_rate=str(failure_rate),
         protocol=protocol,
+        elemental_references=_references(references) if references else None,
     )
     if submit:
         return _submit(builder, profile)
@@ -98,6 +113,24 @@ def audit(
             f'See what it reported: verdi -p {profile} process report {node.pk}',
         )
     return _result(results['certificate'], output)
+
+
+def _references(named: str) -> Any:
+    """A data set from which they are solved, or a node of the file that states them."""
+    import json
+
+    from aiida import orm
+
+    from aiida_pcm.science.formation import ElementalReferences
+    from aiida_pcm.setup.reference import find_dataset
+
+    if not named.endswith('.json'):
+        return find_dataset(named)
+    try:
+        stated = json.loads(Path(named).read_text())
+    except (OSError, ValueError) as error:
+        raise PcmError(f'{named} cannot be read: {error}.', 'Give a JSON file of elemental references.') from error
+    return orm.Dict(ElementalReferences.from_dict(stated).as_dict())
 
 
 def _submit(builder: Any, profile: str) -> Shown:

@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 
+# The keys of science.failure.PROPERTIES, here because importing that takes longer than showing the help.
+PROPERTIES = ('force', 'stress', 'volume', 'bulk_modulus', 'formation_energy')
 DOES_NOT_HOLD, BAD_INPUT, PROCESS_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from aiida import orm
 
+from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.certification import Table
 from aiida_pcm.science.dft import PwResult
 from aiida_pcm.science.envelope import Envelope
 from aiida_pcm.science.evaluation import ARRAYS
-from aiida_pcm.science.failure import CURVE, Errors, Evaluation, get_property
+from aiida_pcm.science.failure import OPTIONAL, Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
+from aiida_pcm.science.formation import Bias, ElementalReferences, solve_references
 from aiida_pcm.science.materials import Array
 
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
-    """The predictions that pcm.evaluate gave, or pcm.fit_volumes made of them."""
-    curve = [name for name in CURVE if name in node.get_arraynames()]
-    return Evaluation(**{name: node.get_array(name) for name in (*ARRAYS, *curve)})
+    """The predictions that pcm.evaluate gave, or pcm.fit_volumes and pcm.form_energies made of them."""
+    more = [name for name in OPTIONAL if name in node.get_arraynames()]
+    return Evaluation(**{name: node.get_array(name) for name in (*ARRAYS, *more)})
 
 
 def pack_evaluation(evaluation: Evaluation) -> orm.ArrayData:
     """The inverse of `evaluation_of`."""
-    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *CURVE)}
+    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *OPTIONAL)}
     return orm.ArrayData({name: array for name, array in arrays.items() if array is not None})
+
+
+def references_of(node: orm.Dict | DatasetData) -> ElementalReferences:
+    """Elemental references as somebody stated them, or solved from the energies of a data set.
+
+    :raises PcmError: what `ElementalReferences.from_dict` or `solve_references` refuses.
+    """
+    if isinstance(node, DatasetData):
+        return solve_references(node.materials, f'elements of {node.label or node.content_sha256[:8]}')
+    return ElementalReferences.from_dict(node.get_dict())
+
+
+def pack_bias(table: Sequence[Bias], references: ElementalReferences) -> orm.Dict:
+    """The bias of each class of materials, and the elemental references that were taken off."""
+    # A node holds no nan: an interval that nobody can give is None.
+    classes = [{k: None if v != v else v for k, v in asdict(bias).items()} for bias in table]
+    return orm.Dict({'unit': 'eV/atom', 'classes': classes, 'references': references.as_dict()})
+
+
+def bias_of(node: orm.Dict) -> list[Bias]:
+    """The table that `pack_bias` wrote."""
+    unknown: dict[str, Any] = {'low': np.nan, 'high': np.nan}
+    return [Bias(**unknown | {k: v for k, v in row.items() if v is not None}) for row in node['classes']]
 
 
 def pack_table(table: Table) -> orm.ArrayData:

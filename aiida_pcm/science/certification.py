@@ -25,7 +25,7 @@ from aiida_pcm.science.certificate import (
 )
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, Errors, Property, check_tolerance, get_property
-from aiida_pcm.science.features import get_feature
+from aiida_pcm.science.features import Feature, get_feature
 from aiida_pcm.science.materials import SEEN, Array, MaterialSet
 from aiida_pcm.science.strata import by_cell, intraclass_correlation
 
@@ -86,7 +86,7 @@ def make_claim(
         'requested': {'num': requested.numerator, 'den': requested.denominator},
         'use': use,
         'alpha': {'num': numerator, 'den': denominator},
-        'box': [_side(ends) for ends in box],
+        'box': [_side(ends, get_feature(ends['feature'], part)) for ends in box],
         'model': dict(model),
         'reference': {
             'label': metadata.get('label', ''),
@@ -158,7 +158,11 @@ def make_rows(materials: MaterialSet, table: Table, box: Sequence[Mapping[str, A
 
 
 def supplement(
-    claim: Mapping[str, Any], materials: MaterialSet, table: Table, search: Mapping[str, Any]
+    claim: Mapping[str, Any],
+    materials: MaterialSet,
+    table: Table,
+    search: Mapping[str, Any],
+    checks: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Figures that are printed beside the certified ones, and are not certified themselves.
 
@@ -167,6 +171,7 @@ def supplement(
 
     :param materials: the certification part, opened.
     :param search: what the adversaries found, by strategy.
+    :param checks: of the model's self-test, each with name, passed, value, limit, unit, counted and detail.
     """
     rows, box = make_rows(materials, table, claim['box']), claim['box']
     tolerance, noise = tolerance_word(claim['tolerance']['value']), noise_word(claim['noise'])
@@ -184,6 +189,7 @@ def supplement(
         'intraclass_correlation': intraclass_correlation(failing[inside], materials.groups[inside]),
         'cells': by_cell(materials, counted, failing, requested, alpha),
         'search': dict(search),
+        'selftest': [dict(check) for check in checks],
     }
 
 
@@ -205,8 +211,7 @@ def parse_rate(text: str) -> Fraction:
     return rate
 
 
-def _side(ends: Mapping[str, Any]) -> dict[str, Any]:
-    feature = get_feature(ends['feature'])
+def _side(ends: Mapping[str, Any], feature: Feature) -> dict[str, Any]:
     decimals = decimals_for(max(abs(ends['lo']), abs(ends['hi'])))
     return side(
         feature.name, feature.unit, feature.stage, decimals, ends['lo'], ends['hi'], ends['lo_ci'], ends['hi_ci']
@@ -232,7 +237,8 @@ def rows_inside(table: Table, box: Sequence[Mapping[str, Any]]) -> Array:
     :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci``. A row without a value is outside.
     """
     inside = np.ones(len(table.errors.error), dtype=bool)
-    for ends in map(_side, box):
-        words = np.array([word(float(x), ends['decimals']) for x in table.features[ends['feature']]])
-        inside &= (ends['lo'] <= words) & (words <= ends['hi'])
+    for ends in box:
+        decimals = decimals_for(max(abs(ends['lo']), abs(ends['hi'])))
+        words = np.array([word(float(x), decimals) for x in table.features[ends['feature']]])
+        inside &= (word(ends['lo'], decimals) <= words) & (words <= word(ends['hi'], decimals))
     return inside

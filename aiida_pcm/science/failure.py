@@ -26,6 +26,8 @@ SMALLEST_TOLERANCE, LARGEST_TOLERANCE = 1e-6, 4000.0
 SYMMETRY_TOLERANCE = 1e-3
 # What an evaluation has only where volumes were scanned.
 CURVE = ('volume', 'bulk_modulus')
+# What it has only where somebody asked for it; each (n,).
+OPTIONAL = (*CURVE, 'formation_energy')
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Evaluation:
     :param stress: (n, 3, 3), eV/A^3, positive for tension.
     :param volume: (n,) where the energy is lowest, A^3 per atom; None where nobody scanned volumes (science.eos).
     :param bulk_modulus: (n,) there, GPa.
+    :param formation_energy: (n,) eV/atom; None where nobody took the elements off (science.formation).
     """
 
     status: Array
@@ -46,6 +49,7 @@ class Evaluation:
     stress: Array
     volume: Array | None = None
     bulk_modulus: Array | None = None
+    formation_energy: Array | None = None
 
     @classmethod
     def missing(cls, materials: MaterialSet) -> Evaluation:
@@ -62,7 +66,7 @@ class Evaluation:
         """Raise PcmError unless these are the predictions for as many rows and atoms as the data set has."""
         n = len(materials)
         expected = {'status': (n,), 'energy': (n,), 'forces': (materials.n_atoms, 3), 'stress': (n, 3, 3)}
-        expected |= {name: (n,) for name in CURVE if getattr(self, name) is not None}
+        expected |= {name: (n,) for name in OPTIONAL if getattr(self, name) is not None}
         for name, shape in expected.items():
             if (found := np.shape(getattr(self, name))) != shape:
                 raise PcmError(
@@ -97,6 +101,11 @@ class Property:
     def scanned(self) -> bool:
         """Whether a prediction takes a scan of volumes (science.eos) instead of a single point."""
         return self.reference in CURVE
+
+    @property
+    def formed(self) -> bool:
+        """Whether a prediction takes the energies of the elements (science.formation) beside the model's own."""
+        return self.reference == 'formation_energy'
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,8 +351,13 @@ def _percent_error(difference: Array, reference: Array, materials: MaterialSet) 
     return np.where(reference == 0, np.inf, error)
 
 
+def _absolute_error(difference: Array, reference: Array, materials: MaterialSet) -> Array:
+    return np.abs(difference)
+
+
 # 3 % in volume is 1 % in a lattice constant, an order above the scatter of the codes that agree on PBE and below the
 # error of PBE itself; a bulk modulus is a second derivative, of which codes scatter by a few and PBE errs by some 10 %.
+# 0.1 eV/atom is above what good models err by on the average on new materials (0.06 on WBM).
 PROPERTIES = {
     'force': Property('force', 'eV/A', 'force', 0.15, 0.0, RELATIVE_FORCE_TOLERANCE, 'forces', _force_error),
     'stress': Property(
@@ -351,4 +365,7 @@ PROPERTIES = {
     ),
     'volume': Property('volume', '%', 'volume', 3.0, 0.0, 0.0, 'volume', _percent_error),
     'bulk_modulus': Property('bulk_modulus', '%', 'bulk_modulus', 15.0, 0.0, 0.0, 'bulk_modulus', _percent_error),
+    'formation_energy': Property(
+        'formation_energy', 'eV/atom', 'formation_energy', 0.1, 0.0, 0.0, 'formation_energy', _absolute_error
+    ),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from ase.data import covalent_radii
@@ -48,11 +48,25 @@ class Feature:
     needs_model: bool = False
 
 
-def get_feature(name: str) -> Feature:
-    """The descriptor of this name; PcmError where there is none."""
-    if name not in FEATURES:
-        raise PcmError(f'Unknown feature {name!r}.', f'Use some of {", ".join(FEATURES)}.')
-    return FEATURES[name]
+def get_feature(name: str, materials: MaterialSet) -> Feature:
+    """The descriptor of this name, ours or one that came with the data set; PcmError where there is none."""
+    known = {**imported(materials), **FEATURES}
+    if name not in known:
+        raise PcmError(f'Unknown feature {name!r}.', f'Use some of {", ".join(known)}.')
+    return known[name]
+
+
+def imported(materials: MaterialSet) -> dict[str, Feature]:
+    """Columns that came with a data set as descriptors; unit and stage are the word of whoever imported it."""
+    stated: Mapping[str, Mapping[str, str]] = materials.metadata.get('imported_features', {})
+    return {
+        name: Feature(name, about['unit'], about['stage'], 'the data set', partial(_column, name))
+        for name, about in stated.items()
+    }
+
+
+def _column(name: str, materials: MaterialSet, evaluation: Evaluation) -> Array:
+    return materials.features[name]
 
 
 def table(
@@ -71,7 +85,7 @@ def table(
     if names is None:
         wanted = [feature for feature in FEATURES.values() if evaluation is not None or not feature.needs_model]
     else:
-        wanted = [get_feature(name) for name in names]
+        wanted = [get_feature(name, materials) for name in names]
     for feature in wanted:
         if feature.needs_model and evaluation is None:
             raise PcmError(f'{feature.name} needs the predictions of a model.', 'Evaluate the model first.')
@@ -181,7 +195,7 @@ def _shortest_ratio(materials: MaterialSet, row: int) -> float:
     """
     span, cell = materials.atom_slice(row), np.ascontiguousarray(materials.cells[row])
     radii = _radii()[materials.numbers[span]]
-    if not len(radii) or not np.isfinite(radii).all():
+    if not len(radii) or not (np.isfinite(radii).all() and np.isfinite(cell).all()):
         return np.nan
     positions = np.ascontiguousarray(materials.positions[span])
     cutoff = float(np.linalg.norm(cell, axis=1).min()) * (1 + 1e-9)

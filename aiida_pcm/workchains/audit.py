@@ -10,9 +10,11 @@ from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessBuilder, WorkChain, if_
 
 from aiida_pcm.calcfunctions.split_dataset import split_dataset
+from aiida_pcm.calculations.evaluate import precision_of
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
+from aiida_pcm.graph import selftests
 from aiida_pcm.groups.audit import collect
 from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.science.conventions import PcmError
@@ -25,17 +27,19 @@ from aiida_pcm.workchains.falsify import FalsifyWorkChain
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.validate import ValidateWorkChain
 
-FALSIFY_OWN = ('dataset', 'property', 'tolerance', 'features')
+FALSIFY_OWN = ('dataset', 'property', 'tolerance', 'features', 'elemental_references')
 ENVELOPE_OWN = ('dataset', 'table', 'tolerance', 'failure_rate')
 VALIDATE_OWN = ('dataset', 'evaluation', 'table', 'query_log', 'envelope', 'property', 'tolerance')
 
 
-def _can_be_divided(inputs: Mapping[str, Any]) -> None:
+def _can_be_audited(inputs: Mapping[str, Any]) -> None:
     checks.comparison(inputs)
     if isinstance(inputs.get('dataset'), DatasetData) and 'property' in inputs:
         search = divide(inputs['dataset'].materials, inputs['property'].value)['search']
         if len(set(search.groups.tolist())) < 2:
             raise PcmError('The search part has a single group; no box can be drawn.', 'Bring more groups.')
+    if isinstance(inputs.get('model'), ModelData) and isinstance(inputs.get('selftest'), orm.Dict):
+        selftests.require(inputs['model'], inputs['selftest'], precision_of(inputs['falsify']['evaluate']))
 
 
 class AuditWorkChain(WorkChain):
@@ -53,6 +57,13 @@ class AuditWorkChain(WorkChain):
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
         spec.expose_inputs(FalsifyWorkChain, exclude=('model', *FALSIFY_OWN), namespace='falsify')
         spec.input('model', valid_type=ModelData, help='The potential.')
+        spec.input(
+            'elemental_references',
+            valid_type=(orm.Dict, DatasetData),
+            required=False,
+            help='For formation energies, see pcm.evaluate.base. Default: the data set, both parts together.',
+        )
+        spec.input('selftest', valid_type=orm.Dict, help='The self-test that it passed, see pcm.selftest.')
         spec.expose_inputs(EnvelopeWorkChain, exclude=ENVELOPE_OWN, namespace='envelope')
         spec.expose_inputs(
             ValidateWorkChain,
@@ -61,7 +72,7 @@ class AuditWorkChain(WorkChain):
             namespace_options={'required': False, 'populate_defaults': False, 'help': 'Left out: not validated.'},
         )
         spec.expose_inputs(CertifyWorkChain, include=('lean',))
-        spec.inputs.validator = checks.as_validator(_can_be_divided)
+        spec.inputs.validator = checks.as_validator(_can_be_audited)
         spec.outline(
             cls.split,
             cls.falsify,
@@ -93,18 +104,18 @@ class AuditWorkChain(WorkChain):
         failure_rate: str = '1/5',
         protocol: str | None = None,
         overrides: dict[str, Any] | None = None,
+        elemental_references: orm.Dict | DatasetData | None = None,
     ) -> ProcessBuilder:
         """Builder with the inputs of a protocol; ``overrides`` come last, unknown keys are an error.
 
         :param codes: ``model`` and ``lean``; ``pw`` may be None, and then nothing is validated, nor is a property that
-            takes a scan of volumes.
+            takes a scan of volumes or the energies of the elements.
         :param tolerance: in the property's unit; None for the property's default.
-        :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks.
+        :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks; a model without a passed self-test.
         """
         parse_rate(failure_rate)
         _require(codes)
-        # A data set whose geometry is that of DFT names the features that are known before it.
-        own = {'features': named} if (named := dataset.materials.metadata.get('features')) else {}
+        own = checks.own_features(dataset.materials)
         inputs = load('audit', protocol, {'property': property, **own, **(overrides or {})})
         wanted = get_property(inputs['property'])
         given = {
@@ -115,15 +126,19 @@ class AuditWorkChain(WorkChain):
             'features': orm.List(inputs['features']),
             'model': model,
         }
-        _can_be_divided(given)
+        if elemental_references is not None:
+            given['elemental_references'] = elemental_references
+        _can_be_audited(given)
         falsify = FalsifyWorkChain.get_builder_from_protocol(codes['model'], model, dataset, overrides=inputs)
+        precision = precision_of(falsify.evaluate)
+        given['selftest'] = selftests.require(model, selftests.latest(model, precision), precision)
         builder = cls.get_builder()
         builder._merge(given)
         builder.falsify._merge(_without(falsify, 'model', *FALSIFY_OWN))
         builder.envelope.settings = orm.Dict(inputs['envelope']['settings'])
         builder.envelope.seed = orm.Int(inputs['envelope']['seed'])
         builder.lean.code = codes['lean']
-        if codes['pw'] is not None and not wanted.scanned:
+        if codes['pw'] is not None and not (wanted.scanned or wanted.formed):
             validate = ValidateWorkChain.get_builder_from_protocol(codes['pw'], dataset, overrides=inputs)
             builder.validate._merge(_without(validate, *VALIDATE_OWN))
         return builder
@@ -137,10 +152,17 @@ class AuditWorkChain(WorkChain):
     def _given(self, *names: str) -> AttributeDict:
         return AttributeDict({name: self.inputs[name] for name in names})
 
+    def _elements(self) -> dict[str, Any]:
+        """What the parts cannot tell by themselves: one of them may lack an element."""
+        if not get_property(self.inputs.property.value).formed:
+            return {}
+        return {'elemental_references': self.inputs.get('elemental_references', self.inputs.dataset)}
+
     def falsify(self) -> None:
         """Stage 1."""
         inputs = self.exposed_inputs(FalsifyWorkChain, 'falsify')
         inputs.update(self._given('model', 'property', 'tolerance', 'features'), dataset=self.ctx.search)
+        inputs.update(self._elements())
         self.to_context(falsify=self.submit(FalsifyWorkChain, **inputs))
 
     def inspect_falsify(self) -> ExitCode | None:
@@ -191,7 +213,8 @@ class AuditWorkChain(WorkChain):
         inputs = self.exposed_inputs(CertifyWorkChain)
         evaluate = self.exposed_inputs(FalsifyWorkChain, 'falsify')
         inputs.update({name: value for name, value in evaluate.items() if name in CertifyWorkChain.spec().inputs})
-        inputs.update(self._given('model', 'property', 'tolerance', 'failure_rate', 'features'))
+        inputs.update(self._given('model', 'selftest', 'property', 'tolerance', 'failure_rate', 'features'))
+        inputs.update(self._elements())
         inputs.update(dataset=self.ctx.certification, envelope=self.ctx.envelope.outputs.envelope)
         inputs.update(query_log=self.ctx.falsify.outputs.query_log)
         if 'validate' in self.ctx:

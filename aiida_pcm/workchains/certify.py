@@ -40,6 +40,7 @@ class CertifyWorkChain(WorkChain):
         )
         spec.input('envelope', valid_type=orm.Dict, help='The box, from pcm.envelope.')
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
+        spec.input('selftest', valid_type=orm.Dict, required=False, help='That the model passed; printed, not proved.')
         spec.input('validation', valid_type=orm.Dict, required=False, help='From pcm.validate; printed, not proved.')
         spec.input(
             'query_log', valid_type=orm.ArrayData, required=False, help='From pcm.falsify; its sums are printed.'
@@ -136,7 +137,7 @@ class CertifyWorkChain(WorkChain):
         if 'evaluation' not in chain.outputs:
             return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=f'{chain.process_label}<{chain.pk}>')
         table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features)
-        printed = {name: inputs[name] for name in ('validation', 'query_log') if name in inputs}
+        printed = {name: inputs[name] for name in ('validation', 'query_log', 'selftest') if name in inputs}
         self.ctx.draft = draft_certificate(self.ctx.claim, inputs.dataset, table, **printed)
         return None
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiida import orm
 
+from aiida_pcm.data.arrays import references_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.certification import check_noise, parse_rate
 from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.failure import check_tolerance, get_property
-from aiida_pcm.science.features import require_pre_dft
+from aiida_pcm.science.features import FEATURES, imported, require_pre_dft
+from aiida_pcm.science.formation import check_references
+from aiida_pcm.science.materials import MaterialSet
 from aiida_pcm.science.strategies import STRATEGIES
+
+# What is read from the geometry, or from a model's forces there: where DFT relaxed it, not known before DFT.
+GEOMETRIC = (
+    'volume_per_atom',
+    'packing_fraction',
+    'shortest_distance_ratio',
+    'predicted_max_force',
+    'predicted_stress',
+)
 
 
 def as_validator(check: Callable[..., None]) -> Callable[[Any, Any], str | None]:
@@ -41,8 +53,16 @@ def comparison(inputs: Mapping[str, Any]) -> None:
     if reference is None:
         raise PcmError(f'Data set {dataset.label} has no reference values.', 'Compute or import a reference first.')
     materials = dataset.materials
+    if not materials.has_structures:
+        raise PcmError(
+            f'Data set {dataset.label} has compositions and no structures: a model cannot be asked.',
+            'Import the structures, or compare the predictions that came with it: aiida-pcm compare DATASET.',
+        )
     elements = (materials.elements(row) for row in range(len(materials)))
     check_comparable(wanted.quantity, model.convention, reference, elements)
+    if isinstance(inputs.get('features'), orm.List):
+        known_before_dft(inputs['features'].get_list(), materials)
+    formable(inputs)
     if 'tolerance' in inputs:
         check_tolerance(wanted.name, inputs['tolerance'].value)
         check_noise(materials, wanted, inputs['tolerance'].value)
@@ -56,6 +76,51 @@ def searched(inputs: Mapping[str, Any]) -> None:
     comparison(inputs)
 
 
+def formable(inputs: Mapping[str, Any]) -> None:
+    """Where formation energies are asked for, there must be something to take off and something to hold them against.
+
+    :raises PcmError: no formation energies in the data set, or elemental references that are not there, miss an element
+        or are of another convention than the model.
+    """
+    model, dataset, quantity = (inputs.get(name) for name in ('model', 'dataset', 'property'))
+    if not (isinstance(model, ModelData) and isinstance(dataset, DatasetData) and isinstance(quantity, orm.Str)):
+        return  # a missing or mistyped port has its own message
+    if not get_property(quantity.value).formed:
+        return
+    materials, given = dataset.materials, inputs.get('elemental_references', dataset)
+    if 'formation_energy' not in materials.references:
+        raise PcmError(f'Data set {dataset.label} has no formation energies.', 'Import it with this column.')
+    try:
+        references = references_of(given)
+    except PcmError as error:
+        raise PcmError(
+            f'{given.label or "The input"} does not tell the energies of the elements: {error.what}',
+            'Give elemental references, or a data set with energies and formation energies of the same convention.',
+        ) from error
+    check_references(materials, model.convention, references)
+
+
+def known_before_dft(names: Sequence[str], materials: MaterialSet) -> None:
+    """Descriptors must be PRE_DFT, those that came with the data set by the word of whoever imported it.
+
+    :raises PcmError: names the first that is not: POST_DFT, unknown, or of a geometry that DFT relaxed.
+    """
+    if materials.metadata['pose'] == 'RELAXED' and (late := [name for name in names if name in GEOMETRIC]):
+        raise PcmError(
+            f'{late[0]} is of the geometry, and that of this data set was relaxed: it is not known before DFT.',
+            f'Use {", ".join(name for name in FEATURES if name not in GEOMETRIC)}.',
+        )
+    require_pre_dft(names, {name: feature.stage for name, feature in imported(materials).items()})
+
+
+def own_features(materials: MaterialSet) -> dict[str, list[str]]:
+    """``features`` for an audit whose user names none, where those of the protocol are not for this data set."""
+    if named := materials.metadata.get('features'):
+        return {'features': list(named)}
+    relaxed = materials.metadata['pose'] == 'RELAXED'
+    return {'features': [name for name in FEATURES if name not in GEOMETRIC]} if relaxed else {}
+
+
 def _rate(node: orm.Str) -> None:
     parse_rate(node.value)
 
@@ -63,7 +128,6 @@ def _rate(node: orm.Str) -> None:
 def _features(node: orm.List) -> None:
     if not node.get_list():
         raise PcmError('No features were named.', 'Name at least one of aiida_pcm.science.features.')
-    require_pre_dft(node.get_list())
 
 
 def _strategies(node: orm.List) -> None:

@@ -35,7 +35,7 @@ class FalsifyWorkChain(WorkChain):
         spec.expose_outputs(EvaluateBaseWorkChain)
         spec.output('table', valid_type=orm.ArrayData, help='Features and errors of every row.')
         spec.output('query_log', valid_type=orm.ArrayData, help='Every query, and the counterexamples.')
-        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}.')
+        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}: {reason}')
 
     @classmethod
     def get_builder_from_protocol(
@@ -70,7 +70,9 @@ class FalsifyWorkChain(WorkChain):
         """Hand on what the model said."""
         chain = self.ctx.evaluation
         if not chain.is_finished_ok:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=f'{chain.process_label}<{chain.pk}>')
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(
+                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
+            )
         self.out_many(self.exposed_outputs(chain, EvaluateBaseWorkChain))
         return None
 

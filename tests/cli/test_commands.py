@@ -159,7 +159,14 @@ def test_nothing_but_json_on_standard_output(run, aiida_profile_clean, monkeypat
         return [{'uuid': 'u', 'label': 'x', 'share': float('nan')}]
 
     monkeypatch.setattr('aiida_pcm.graph.inventory.list_nodes', noisy)
-    status, output, errors = run('model', 'list', '--json')
+    status, output, errors = run('dataset', 'list', '--json')
     assert status == 0
     assert json.loads(output) == [{'uuid': 'u', 'label': 'x', 'share': None}]
     assert 'something that a library prints' in errors
+
+
+def test_the_properties_of_the_commands_are_those_of_science():
+    from aiida_pcm.cli.params import PROPERTIES
+    from aiida_pcm.science import failure
+
+    assert tuple(failure.PROPERTIES) == PROPERTIES

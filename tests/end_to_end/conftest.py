@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from ..models import run_selftest
+
 PYTHON_CODES = {'model': 'pcm.evaluate', 'lean': 'pcm.lean'}
 
 
@@ -48,7 +50,9 @@ def codes(aiida_profile, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def chgnet(codes):
-    """CHGNet 0.3.0 with its real weights."""
+    """CHGNet 0.3.0 with its real weights, tested on silicon."""
     from aiida_pcm.data.model import ModelData
 
-    return ModelData.chgnet('0.3.0', codes['model'])
+    model = ModelData.chgnet('0.3.0', codes['model'])
+    run_selftest(codes['model'], model)
+    return model

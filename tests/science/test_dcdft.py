@@ -68,6 +68,6 @@ def test_features_are_of_the_element_and_not_of_the_relaxed_crystal(materials):
     object.__setattr__(stretched, 'positions', stretched.positions * 1.1)
     before, after = (features.table(rows, names=dcdft.FEATURES) for rows in (materials, stretched))
     for name in dcdft.FEATURES:
-        assert get_feature(name).stage == PRE_DFT and not get_feature(name).needs_model
+        assert (feature := get_feature(name, materials)).stage == PRE_DFT and not feature.needs_model
         assert before[name] == pytest.approx(after[name], nan_ok=True)
         assert len(np.unique(before[name])) > 1

@@ -41,10 +41,12 @@ def with_reference(n: int, seed: int, scale: float = 1.0) -> tuple[MaterialSet, 
     stress = stress + stress.transpose(0, 1, 3, 2)
     forces = random.normal(size=(2, blank.n_atoms, 3)) * scale
     volume, bulk_modulus = random.uniform(5, 50, (2, n)), random.uniform(5, 400, (2, n))
+    formation = random.normal(size=(2, n))
     references = {'forces': forces[0], 'stress': stress[0], 'volume': volume[0], 'bulk_modulus': bulk_modulus[0]}
+    references['formation_energy'] = formation[0]
     materials = blank.with_references(references, [''] * n)
     ground = (np.zeros(n, np.int8), random.normal(size=n))
-    return materials, Evaluation(*ground, forces[1], stress[1], volume[1], bulk_modulus[1])
+    return materials, Evaluation(*ground, forces[1], stress[1], volume[1], bulk_modulus[1], formation[1])
 
 
 @given(st.integers(1, 8), seeds)
@@ -126,7 +128,23 @@ def test_a_volume_that_nobody_asked_for_is_refused():
         'stress': False,
         'volume': True,
         'bulk_modulus': True,
+        'formation_energy': False,
     }
+
+
+def test_error_of_a_formation_energy_is_the_distance():
+    materials, evaluation = with_reference(3, 0)
+    reference = materials.references['formation_energy']
+    predicted = reference + [0.1, -0.2, np.nan]
+    found = failure.errors('formation_energy', materials, replace(evaluation, formation_energy=predicted))
+    assert found.error[:2] == pytest.approx([0.1, 0.2]) and found.of.unit == 'eV/atom'
+    assert found.status.tolist() == ['ok', 'ok', 'no_prediction']
+    assert failure.failed(found, 0.15, 0.0).tolist() == [False, True, True]
+    assert [name for name, wanted in failure.PROPERTIES.items() if wanted.formed] == ['formation_energy']
+    with pytest.raises(PcmError, match='not asked for formation_energy'):
+        failure.errors('formation_energy', materials, replace(evaluation, formation_energy=None))
+    with pytest.raises(PcmError, match='Predictions of formation_energy have shape'):
+        replace(evaluation, formation_energy=np.zeros(2)).check(materials)
 
 
 def test_missing_values_are_told_apart():

@@ -14,6 +14,7 @@ from ase.build import bulk
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.runner import potentials
+from aiida_pcm.runner.kinds import KINDS
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.materials import MaterialSet
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
@@ -90,7 +91,7 @@ def test_sliced_killed_and_continued(aiida_localhost, chgnet, tmp_path):
     assert [(f['index'], f['id'], f['type']) for f in report['failures']] == [(66, 'row-66', 'UnknownElement')]
     assert len(node.called_descendants) == 5
 
-    potential = potentials.KINDS['chgnet'].load('0.3.0', {}, chgnet.weights_sha256, 'cpu', 'float32')
+    potential = KINDS['chgnet'].load('0.3.0', {}, chgnet.weights_sha256, 'cpu', 'float32')
     evaluation = outputs['evaluation']
     for row in (0, 59, 60, 69):
         atoms = crystals[row]

@@ -22,6 +22,8 @@ from aiida_pcm.workchains.audit import AuditWorkChain
 from aiida_pcm.workchains.reference import ReferenceWorkChain
 from aiida_pcm.workchains.validate import ValidateWorkChain
 
+from ..models import run_selftest
+
 pytestmark = [pytest.mark.qe, pytest.mark.slow]
 
 SEED = 249  # its first two draws are two-atom cells of elements that the shipped reference has pseudopotentials for
@@ -88,6 +90,7 @@ def test_whole_audit_with_a_referee(reference_family, pw_code, python_code, lean
     referee = {'pseudo_family': reference_family.label, 'cutoff_factor': 0.4, 'kspacing_factor': 1.0}
     overrides = {'validate': {'n_worst': 1, 'n_controls': 1, 'pw': _spacing(), 'referee': referee}}
     model = ModelData.chgnet('0.3.0', python_code)
+    selftest = run_selftest(python_code, model)
     reference = import_reference()
     builder = AuditWorkChain.get_builder_from_protocol(codes, model, reference, overrides=overrides)
     # A cap that leaves four fifths of the search part out, whatever the reference is.
@@ -103,6 +106,7 @@ def test_whole_audit_with_a_referee(reference_family, pw_code, python_code, lean
     assert found['referee']['pseudo_family'] == reference_family.label
     assert found['too_dear'], 'the cap leaves something out, and says what'
     behind = {ancestor.uuid for ancestor in ancestors(certificate)}
+    assert selftest.uuid in behind
     runs = [run for run in node.called_descendants if run.process_label == 'PwCalculation']
     assert len(runs) == 2 and all(run.uuid in behind for run in runs)
     page = render(certificate)

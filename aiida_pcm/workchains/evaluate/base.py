@@ -9,15 +9,19 @@ from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, WorkChain, append_, if_, while_
 
 from aiida_pcm.calcfunctions.fit_volumes import fit_volumes
+from aiida_pcm.calcfunctions.form_energies import form_energies
 from aiida_pcm.calcfunctions.merge_evaluations import merge_evaluations
 from aiida_pcm.calcfunctions.scan_volumes import scan_volumes
 from aiida_pcm.calcfunctions.slice_dataset import slice_dataset
 from aiida_pcm.calculations.evaluate import EvaluateCalculation
+from aiida_pcm.data.arrays import bias_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
+from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.evaluation import commonest_failure
 from aiida_pcm.science.failure import get_property
-from aiida_pcm.workchains.checks import as_validator
+from aiida_pcm.science.formation import ACCEPTED, check_bias
+from aiida_pcm.workchains.checks import as_validator, formable
 from aiida_pcm.workchains.protocol import load
 
 CODES = EvaluateCalculation.spec().exit_codes
@@ -46,7 +50,9 @@ class EvaluateBaseWorkChain(WorkChain):
     """One ``pcm.evaluate`` for each slice; a killed one is submitted again with its checkpoints.
 
     A property that lies on an energy-volume curve takes seven structures for each of the data set: they are evaluated
-    in its place, and fitted. Whoever needs predictions names the property, and gets what it takes.
+    in its place, and fitted. Formation energies take the energies of the elements, in the convention of the model; they
+    are handed over only if no class of materials is off as a whole, which would be another convention and no error.
+    Whoever needs predictions names the property, and gets what it takes.
 
     Structures that fail are listed in the report, with indices in the whole data set, and do not stop the chain, unless
     all of them fail or more than ``max_failed_fraction`` do.
@@ -68,6 +74,13 @@ class EvaluateBaseWorkChain(WorkChain):
             help='What the predictions are for; volume and bulk_modulus take a scan of volumes.',
         )
         spec.input(
+            'elemental_references',
+            valid_type=(orm.Dict, DatasetData),
+            required=False,
+            help='For formation energies: ElementalReferences.as_dict, or a data set with energies and formation '
+            'energies from which they follow. Default: the data set itself.',
+        )
+        spec.input(
             'slice_size',
             valid_type=orm.Int,
             default=lambda: orm.Int(5000),
@@ -87,16 +100,22 @@ class EvaluateBaseWorkChain(WorkChain):
             validator=_fraction,
             help='Beyond this fraction of structures without values the chain stops; it always stops if all fail.',
         )
+        spec.inputs.validator = as_validator(formable)
         spec.outline(
             if_(cls.should_scan)(cls.scan).else_(cls.as_given),
             cls.slice,
             while_(cls.some_are_left)(cls.run_some, cls.inspect_some),
             if_(cls.is_sliced)(cls.merge).else_(cls.take),
             if_(cls.should_scan)(cls.fit),
+            if_(cls.should_form)(cls.form),
             cls.judge,
         )
         spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress of each structure.')
         spec.output('report', valid_type=orm.Dict, help='Report over the whole data set.')
+        spec.output(
+            'bias', valid_type=orm.Dict, required=False, help='Of formation energies, by class; elemental references.'
+        )
+        spec.exit_code(210, 'ERROR_CONVENTION_REJECTED', message='The predictions may not be used: {reason}')
         spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='{job} failed: {reason}')
         spec.exit_code(411, 'ERROR_TOO_MANY_RESTARTS', message='{job} was the last of {n} jobs for one slice: {reason}')
         spec.exit_code(
@@ -176,7 +195,10 @@ class EvaluateBaseWorkChain(WorkChain):
                 inputs['parent_folder'] = self.ctx.parents[name]
             self.ctx.attempts[name] = self.ctx.attempts.get(name, 0) + 1
             inputs['metadata']['call_link_label'] = f'{name}_iteration_{self.ctx.attempts[name]}'
-            self.to_context(jobs=append_(self.submit(EvaluateCalculation, **inputs)))
+            job = self.submit(EvaluateCalculation, **inputs)
+            follow = f'verdi calcjob remotecat {job.pk} {job.get_option("output_filename")}'
+            self.report(f'{_name(job)} takes {job.inputs.dataset.n_rows} structures; see how far it is: {follow}')
+            self.to_context(jobs=append_(job))
 
     def inspect_some(self) -> ExitCode | None:
         """Keep what is done; go on with what was killed; stop at what no restart can mend."""
@@ -224,6 +246,30 @@ class EvaluateBaseWorkChain(WorkChain):
         """One prediction for each structure given, from those of its seven volumes."""
         fitted = fit_volumes(self.inputs.dataset, self.ctx.structures, self.ctx.evaluation, self.ctx.summary)
         self.ctx.evaluation, self.ctx.summary = fitted['evaluation'], fitted['report']
+
+    def should_form(self) -> bool:
+        """Whether total energies are not what was asked for."""
+        return 'property' in self.inputs and get_property(self.inputs.property.value).formed
+
+    def form(self) -> ExitCode | None:
+        """Formation energies, if they mean what those of the data set mean."""
+        dataset = self.inputs.dataset
+        references = self.inputs.get('elemental_references', dataset)
+        formed = form_energies(dataset, self.ctx.evaluation, self.inputs.model, references)
+        self.ctx.evaluation = formed['evaluation']
+        self.out('bias', formed['bias'])
+        table = bias_of(formed['bias'])
+        unjudged = [f'{bias.name} {bias.verdict}' for bias in table if bias.verdict != ACCEPTED]
+        self.report(f'bias of {len(table)} classes of materials: {", ".join(unjudged) or "all accepted"}')
+        # The search part decided on the convention; once the claim is frozen, a shift is an error like any other.
+        if dataset.base.attributes.get('part', None) == 'certification':
+            return None
+        try:
+            check_bias(table)
+        except PcmError as error:
+            self.out('report', self.ctx.summary)
+            return self.exit_codes.ERROR_CONVENTION_REJECTED.format(reason=error.what)
+        return None
 
     def judge(self) -> ExitCode | None:
         """Hand over the results; say so if too few structures have values."""
