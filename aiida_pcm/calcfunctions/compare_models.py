@@ -10,7 +10,9 @@ from aiida.engine import calcfunction
 
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.science.certification import noise_of
 from aiida_pcm.science.comparison import compare, outcomes_of, recorded_in
+from aiida_pcm.science.failure import get_property
 
 
 @calcfunction
@@ -28,7 +30,7 @@ def compare_models(
         that came with the data set are compared.
     """
     materials = dataset.materials
-    noise = float((materials.metadata.get('noise') or {}).get(quantity.value, 0.0))
+    noise = noise_of(materials, get_property(quantity.value))
     stated = {'property': quantity.value, 'tolerance': tolerance.value, 'noise': noise}
     predicted = {name.removeprefix('evaluation_'): evaluation_of(node) for name, node in evaluations.items()}
     if predicted:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aiida_pcm.cli.model_test import run_selftest
-from aiida_pcm.cli.params import PROPERTIES, Command, ProcessFailedError, Shown, load_profile, show_progress
+from aiida_pcm.cli.params import PROPERTIES, Command, Shown, load_profile, run_to_end
 from aiida_pcm.science.conventions import PcmError
 
 
@@ -80,8 +80,6 @@ def audit(
     bulk_modulus. A model that was not tested yet is tested first, see `aiida-pcm model test`.
     """
     profile = load_profile(ctx)
-    from aiida.engine import run_get_node
-
     from aiida_pcm.graph import selftests
     from aiida_pcm.setup.codes import audit_codes
     from aiida_pcm.setup.models import code_of, find_or_make_model
@@ -105,13 +103,7 @@ def audit(
     )
     if submit:
         return _submit(builder, profile)
-    show_progress()
-    results, node = run_get_node(builder)
-    if not node.is_finished_ok:
-        raise ProcessFailedError(
-            f'The audit {node.pk} failed with exit status {node.exit_status}: {node.exit_message}',
-            f'See what it reported: verdi -p {profile} process report {node.pk}',
-        )
+    results, _ = run_to_end(builder, 'audit', profile)
     return _result(results['certificate'], output)
 
 

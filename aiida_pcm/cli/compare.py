@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from aiida_pcm.cli.params import PROPERTIES, Command, ProcessFailedError, Shown, load_profile, show_progress, table
+from aiida_pcm.cli.params import PROPERTIES, Command, Shown, load_profile, run_to_end, table
 
 
 @click.command(cls=Command)
@@ -68,8 +68,6 @@ def compare(
 def _evaluated(
     profile: str, models: tuple[str, ...], rows: Any, quantity: str, tolerance: float | None, protocol: str | None
 ) -> Any:
-    from aiida.engine import run_get_node
-
     from aiida_pcm.science.conventions import PcmError
     from aiida_pcm.setup.models import code_of, find_or_make_model
     from aiida_pcm.workchains.compare import CompareWorkChain
@@ -80,13 +78,7 @@ def _evaluated(
         raise PcmError(f'Two of the models are called the same: {", ".join(named)}.', 'Name every model once.')
     codes = {label: code_of(model) for label, model in named.items()}
     builder = CompareWorkChain.get_builder_from_protocol(codes, named, rows, quantity, tolerance, protocol)
-    show_progress()
-    results, node = run_get_node(builder)
-    if not node.is_finished_ok:
-        raise ProcessFailedError(
-            f'The comparison {node.pk} failed with exit status {node.exit_status}: {node.exit_message}',
-            f'See what it reported: verdi -p {profile} process report {node.pk}',
-        )
+    results, _ = run_to_end(builder, 'comparison', profile)
     return results
 
 

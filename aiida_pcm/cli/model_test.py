@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from aiida_pcm.cli.params import DOES_NOT_HOLD, Command, ProcessFailedError, Shown, load_profile, show_progress, table
+from aiida_pcm.cli.params import DOES_NOT_HOLD, Command, Shown, load_profile, run_to_end, table
 
 
 @click.command('test', cls=Command)
@@ -38,8 +38,6 @@ def run_selftest(
     :param parameters: of pcm.evaluate.
     :raises ProcessFailedError: where the model could not be evaluated at all.
     """
-    from aiida.engine import run_get_node
-
     from aiida_pcm.workchains.selftest import SelftestWorkChain
 
     builder = SelftestWorkChain.get_builder_from_protocol(
@@ -48,13 +46,7 @@ def run_selftest(
         elements=elements.replace(',', ' ').split(),
         overrides={'evaluate': {'parameters': parameters or {}}},
     )
-    show_progress()
-    results, node = run_get_node(builder)
-    if not node.is_finished_ok:
-        raise ProcessFailedError(
-            f'The self-test {node.pk} failed with exit status {node.exit_status}: {node.exit_message}',
-            f'See what it reported: verdi -p {profile} process report {node.pk}',
-        )
+    results, _ = run_to_end(builder, 'self-test', profile)
     return results['selftest']
 
 

@@ -51,6 +51,24 @@ class ProcessFailedError(Exception):
         self.remedy = remedy
 
 
+def run_to_end(builder: Any, what: str, profile: str) -> tuple[dict[str, Any], Any]:
+    """Run a work chain here and show its progress: its outputs and its node.
+
+    :param what: how it is called when it fails, for example ``audit``.
+    :raises ProcessFailedError: if it did not finish, with where to read why.
+    """
+    from aiida.engine import run_get_node
+
+    show_progress()
+    results, node = run_get_node(builder)
+    if not node.is_finished_ok:
+        raise ProcessFailedError(
+            f'The {what} {node.pk} failed with exit status {node.exit_status}: {node.exit_message}',
+            f'See what it reported: verdi -p {profile} process report {node.pk}',
+        )
+    return results, node
+
+
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if value:
         setattr(ctx.ensure_object(State), str(param.name), value)

@@ -212,10 +212,12 @@ def parse_rate(text: str) -> Fraction:
 
 
 def _side(ends: Mapping[str, Any], feature: Feature) -> dict[str, Any]:
-    decimals = decimals_for(max(abs(ends['lo']), abs(ends['hi'])))
-    return side(
-        feature.name, feature.unit, feature.stage, decimals, ends['lo'], ends['hi'], ends['lo_ci'], ends['hi_ci']
-    )
+    about = (feature.name, feature.unit, feature.stage)
+    return side(*about, _decimals(ends), ends['lo'], ends['hi'], ends['lo_ci'], ends['hi_ci'])
+
+
+def _decimals(ends: Mapping[str, Any]) -> int:
+    return decimals_for(max(abs(ends['lo']), abs(ends['hi'])))
 
 
 def decimals_for(largest: float) -> int:
@@ -238,7 +240,7 @@ def rows_inside(table: Table, box: Sequence[Mapping[str, Any]]) -> Array:
     """
     inside = np.ones(len(table.errors.error), dtype=bool)
     for ends in box:
-        decimals = decimals_for(max(abs(ends['lo']), abs(ends['hi'])))
+        decimals = _decimals(ends)
         words = np.array([word(float(x), decimals) for x in table.features[ends['feature']]])
         inside &= (word(ends['lo'], decimals) <= words) & (words <= word(ends['hi'], decimals))
     return inside

@@ -8,7 +8,7 @@ All descriptors here are PRE_DFT: computed from the structure as it was proposed
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -38,6 +38,8 @@ class Feature:
     :param source: where the numbers behind it come from.
     :param compute: (materials, evaluation) -> (n,) float64, nan where a material has no value.
     :param needs_model: whether `compute` reads the evaluation.
+    :param geometric: whether it is of the geometry, or of a model's answer there: where DFT relaxed it, it is not known
+        before DFT.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Feature:
     source: str
     compute: Callable[[MaterialSet, Evaluation], Array]
     needs_model: bool = False
+    geometric: bool = False
 
 
 def get_feature(name: str, materials: MaterialSet) -> Feature:
@@ -105,6 +108,35 @@ def require_pre_dft(names: Iterable[str], stages: Mapping[str, str] | None = Non
             raise PcmError(f'Nobody says whether {name!r} needs DFT.', f'Declare its stage: {PRE_DFT} or {POST_DFT}.')
         if stage != PRE_DFT:
             raise PcmError(f'{name} is {stage}: it is not known for a new material.', f'Use {PRE_DFT} features.')
+
+
+def known_before_dft(names: Sequence[str], materials: MaterialSet) -> None:
+    """Descriptors must be PRE_DFT, those that came with the data set by the word of whoever imported it.
+
+    :raises PcmError: names the first that is not: POST_DFT, unknown, or of a geometry that DFT relaxed.
+    """
+    allowed = _of_any_geometry()
+    if _is_relaxed(materials) and (late := [name for name in names if name in FEATURES and name not in allowed]):
+        raise PcmError(
+            f'{late[0]} is of the geometry, and that of this data set was relaxed: it is not known before DFT.',
+            f'Use {", ".join(allowed)}.',
+        )
+    require_pre_dft(names, {name: feature.stage for name, feature in imported(materials).items()})
+
+
+def own_features(materials: MaterialSet) -> list[str] | None:
+    """Descriptors for an audit whose user names none, where those of the protocol are not for this data set."""
+    if named := materials.metadata.get('features'):
+        return list(named)
+    return _of_any_geometry() if _is_relaxed(materials) else None
+
+
+def _is_relaxed(materials: MaterialSet) -> bool:
+    return bool(materials.metadata['pose'] == 'RELAXED')
+
+
+def _of_any_geometry() -> list[str]:
+    return [name for name, feature in FEATURES.items() if not feature.geometric]
 
 
 def _element_data(number: int) -> tuple[float, float, float]:
@@ -225,10 +257,10 @@ FEATURES = {
         Feature('period_mean', '1', PRE_DFT, f'{_PYMATGEN}.row', _period_mean),
         Feature('d_block_fraction', '1', PRE_DFT, f'{_PYMATGEN}.block', _d_block_fraction),
         Feature('n_atoms', '1', PRE_DFT, 'cell as given', _n_atoms),
-        Feature('volume_per_atom', 'A^3', PRE_DFT, 'cell as given', _volume_per_atom),
-        Feature('packing_fraction', '1', PRE_DFT, _CORDERO, _packing),
-        Feature('shortest_distance_ratio', '1', PRE_DFT, _CORDERO, _shortest_distance_ratio),
-        Feature('predicted_max_force', 'eV/A', PRE_DFT, _MODEL, _predicted_max_force, needs_model=True),
-        Feature('predicted_stress', 'GPa', PRE_DFT, _MODEL, _predicted_stress, needs_model=True),
+        Feature('volume_per_atom', 'A^3', PRE_DFT, 'cell as given', _volume_per_atom, geometric=True),
+        Feature('packing_fraction', '1', PRE_DFT, _CORDERO, _packing, geometric=True),
+        Feature('shortest_distance_ratio', '1', PRE_DFT, _CORDERO, _shortest_distance_ratio, geometric=True),
+        Feature('predicted_max_force', 'eV/A', PRE_DFT, _MODEL, _predicted_max_force, needs_model=True, geometric=True),
+        Feature('predicted_stress', 'GPa', PRE_DFT, _MODEL, _predicted_stress, needs_model=True, geometric=True),
     )
 }

@@ -19,6 +19,7 @@ from aiida_pcm.groups.audit import collect
 from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import get_property
+from aiida_pcm.science.features import own_features
 from aiida_pcm.science.parts import divide
 from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.certify import CertifyWorkChain
@@ -115,7 +116,8 @@ class AuditWorkChain(WorkChain):
         """
         parse_rate(failure_rate)
         _require(codes)
-        own = checks.own_features(dataset.materials)
+        named = own_features(dataset.materials)
+        own = {} if named is None else {'features': named}
         inputs = load('audit', protocol, {'property': property, **own, **(overrides or {})})
         wanted = get_property(inputs['property'])
         given = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiida import orm
@@ -13,19 +13,9 @@ from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.certification import check_noise, parse_rate
 from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.failure import check_tolerance, get_property
-from aiida_pcm.science.features import FEATURES, imported, require_pre_dft
+from aiida_pcm.science.features import known_before_dft
 from aiida_pcm.science.formation import check_references
-from aiida_pcm.science.materials import MaterialSet
 from aiida_pcm.science.strategies import STRATEGIES
-
-# What is read from the geometry, or from a model's forces there: where DFT relaxed it, not known before DFT.
-GEOMETRIC = (
-    'volume_per_atom',
-    'packing_fraction',
-    'shortest_distance_ratio',
-    'predicted_max_force',
-    'predicted_stress',
-)
 
 
 def as_validator(check: Callable[..., None]) -> Callable[[Any, Any], str | None]:
@@ -100,27 +90,6 @@ def formable(inputs: Mapping[str, Any]) -> None:
     check_references(materials, model.convention, references)
 
 
-def known_before_dft(names: Sequence[str], materials: MaterialSet) -> None:
-    """Descriptors must be PRE_DFT, those that came with the data set by the word of whoever imported it.
-
-    :raises PcmError: names the first that is not: POST_DFT, unknown, or of a geometry that DFT relaxed.
-    """
-    if materials.metadata['pose'] == 'RELAXED' and (late := [name for name in names if name in GEOMETRIC]):
-        raise PcmError(
-            f'{late[0]} is of the geometry, and that of this data set was relaxed: it is not known before DFT.',
-            f'Use {", ".join(name for name in FEATURES if name not in GEOMETRIC)}.',
-        )
-    require_pre_dft(names, {name: feature.stage for name, feature in imported(materials).items()})
-
-
-def own_features(materials: MaterialSet) -> dict[str, list[str]]:
-    """``features`` for an audit whose user names none, where those of the protocol are not for this data set."""
-    if named := materials.metadata.get('features'):
-        return {'features': list(named)}
-    relaxed = materials.metadata['pose'] == 'RELAXED'
-    return {'features': [name for name in FEATURES if name not in GEOMETRIC]} if relaxed else {}
-
-
 def _rate(node: orm.Str) -> None:
     parse_rate(node.value)
 
@@ -139,6 +108,11 @@ def _positive(node: Any) -> None:
     value = node.value if isinstance(node, orm.Data) else node
     if value < 1:
         raise PcmError(f'{value} is not possible here.', 'Give a whole number of at least 1.')
+
+
+def add_max_concurrent(spec: Any, help: str) -> None:
+    """Give a work chain the input ``max_concurrent``; it is no part of what is computed, so it is not stored."""
+    spec.input('max_concurrent', valid_type=int, non_db=True, default=1, validator=positive_validator, help=help)
 
 
 comparison_validator = as_validator(comparison)

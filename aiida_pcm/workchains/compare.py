@@ -62,14 +62,7 @@ class CompareWorkChain(WorkChain):
         spec.input('tolerance', valid_type=orm.Float, help="Largest error that is no failure, in the property's unit.")
         spec.input('settings', valid_type=orm.Dict, help='resamples, window, tables: see science.comparison.compare.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap.')
-        spec.input(
-            'max_concurrent',
-            valid_type=int,
-            non_db=True,
-            default=1,
-            validator=checks.positive_validator,
-            help='How many models are evaluated at a time.',
-        )
+        checks.add_max_concurrent(spec, 'How many models are evaluated at a time.')
         spec.expose_inputs(
             EvaluateBaseWorkChain, namespace='base', exclude=('model', 'dataset', 'property', 'evaluate.code')
         )

@@ -25,14 +25,7 @@ class PwBatchMixin:
     def define(cls, spec: Any) -> None:
         super().define(spec)  # type: ignore[misc]
         spec.input('code', valid_type=orm.AbstractCode, help='pw.x of Quantum ESPRESSO.')
-        spec.input(
-            'max_concurrent',
-            valid_type=int,
-            non_db=True,
-            default=1,
-            validator=checks.positive_validator,
-            help='How many pw.x run at a time.',
-        )
+        checks.add_max_concurrent(spec, 'How many pw.x run at a time.')
 
     def queue(
         self: Any,

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from ..machines import quick_computer
 from ..models import run_selftest
 
 PYTHON_CODES = {'model': 'pcm.evaluate', 'lean': 'pcm.lean'}
@@ -19,15 +20,7 @@ def codes(aiida_profile, tmp_path_factory):
 
     aiida_profile.reset_storage()  # what other modules certified counts as a use of the same rows
     workdir = str(tmp_path_factory.mktemp('work'))
-    computer = orm.Computer(
-        label=f'end-to-end-{abs(hash(workdir))}',
-        hostname='localhost',
-        transport_type='core.local',
-        scheduler_type='core.direct',
-        workdir=workdir,
-    ).store()
-    computer.set_minimum_job_poll_interval(0)
-    computer.configure()
+    computer = quick_computer(f'end-to-end-{abs(hash(workdir))}', workdir)
     made = {
         role: orm.InstalledCode(
             label=role, computer=computer, filepath_executable=sys.executable, default_calc_job_plugin=plugin

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.conventions import MATERIALS_PROJECT, Convention, PcmError
-from aiida_pcm.science.features import FEATURES
+from aiida_pcm.science.features import FEATURES, known_before_dft, own_features
 from aiida_pcm.science.formation import ElementalReferences
 from aiida_pcm.workchains import checks
 
@@ -17,6 +17,9 @@ from ..data.test_model import CUSTOM
 from ..science.test_formation import ENERGIES, FORMULAS, PAW, REFERENCES, composition, rows
 
 QUANTITY = 'formation_energy'
+GEOMETRIC = {
+    'volume_per_atom', 'packing_fraction', 'shortest_distance_ratio', 'predicted_max_force', 'predicted_stress',
+}  # fmt: skip
 
 
 def imported(pose: str = 'RELAXED', **references):
@@ -60,12 +63,12 @@ def test_features_are_known_before_dft(aiida_profile_clean, pose, names, message
 
 
 def test_features_where_the_user_names_none(aiida_profile_clean):
-    relaxed = checks.own_features(imported())
-    assert relaxed == {'features': [name for name in FEATURES if name not in checks.GEOMETRIC]}
-    checks.known_before_dft(relaxed['features'], imported())
-    assert checks.own_features(imported('SINGLE_POINT')) == {}
-    assert checks.own_features(imported().with_metadata(features=['n_atoms'])) == {'features': ['n_atoms']}
-    assert set(checks.GEOMETRIC) < set(FEATURES)
+    relaxed = own_features(imported())
+    assert relaxed == [name for name in FEATURES if name not in GEOMETRIC]
+    known_before_dft(relaxed, imported())
+    assert own_features(imported('SINGLE_POINT')) is None
+    assert own_features(imported().with_metadata(features=['n_atoms'])) == ['n_atoms']
+    assert GEOMETRIC == {name for name, feature in FEATURES.items() if feature.geometric}
 
 
 def test_formation_energies_that_can_be_formed(aiida_profile_clean):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from aiida_pcm.setup.reference import import_reference
 from aiida_pcm.workchains.compare import CompareWorkChain, compare_recorded, port_name, search_part
 from tests.synthetic import PLAIN_PBE
 
+from ..machines import quick_python
 from ..science.test_comparison import imported
 
 CODES = CompareWorkChain.spec().exit_codes
@@ -36,16 +36,7 @@ def profile(aiida_profile):
 
 @pytest.fixture(scope='module')
 def code(profile, tmp_path_factory):
-    computer = orm.Computer(
-        label='compare',
-        hostname='localhost',
-        transport_type='core.local',
-        scheduler_type='core.direct',
-        workdir=str(tmp_path_factory.mktemp('work')),
-    ).store()
-    computer.set_minimum_job_poll_interval(0)
-    computer.configure()
-    return orm.InstalledCode(label='python', computer=computer, filepath_executable=sys.executable).store()
+    return quick_python('compare', tmp_path_factory.mktemp('work'))
 
 
 @pytest.fixture(scope='module')

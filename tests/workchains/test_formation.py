@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -19,12 +18,13 @@ from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science import failure
 from aiida_pcm.science.conventions import MATERIALS_PROJECT
+from aiida_pcm.science.features import own_features
 from aiida_pcm.science.formation import bias_class, composition
 from aiida_pcm.setup.datasets import read_file
-from aiida_pcm.workchains.checks import own_features
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.falsify import FalsifyWorkChain
 
+from ..machines import quick_python
 from ..science.test_formation import CRYSTALS
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
@@ -45,16 +45,7 @@ CORRECTIONS = {'Cl': -0.614, 'Br': -0.534, 'I': -0.379, 'Se': -0.472, 'Te': -0.4
 @pytest.fixture(scope='module')
 def code(aiida_profile, tmp_path_factory):
     aiida_profile.reset_storage()
-    computer = orm.Computer(
-        label='formation',
-        hostname='localhost',
-        transport_type='core.local',
-        scheduler_type='core.direct',
-        workdir=str(tmp_path_factory.mktemp('work')),
-    ).store()
-    computer.set_minimum_job_poll_interval(0)
-    computer.configure()
-    return orm.InstalledCode(label='python', computer=computer, filepath_executable=sys.executable).store()
+    return quick_python('formation', tmp_path_factory.mktemp('work'))
 
 
 @pytest.fixture(scope='module')
@@ -163,7 +154,7 @@ def test_another_functional_is_rejected(code, crystals, references):
 def test_the_search_for_failures(code, chgnet, crystals, references):
     """The table of errors is of formation energies, its features those that a relaxed data set allows."""
     part = DatasetData(materials=crystals.subset(range(0, 300, 5)).with_metadata(part='search')).store()
-    named = {'property': QUANTITY, **own_features(part.materials)}
+    named = {'property': QUANTITY, 'features': own_features(part.materials)}
     falsify = FalsifyWorkChain.get_builder_from_protocol(code, chgnet, part, overrides=named)
     falsify.elemental_references = references
     outputs, node = run_get_node(falsify)

@@ -21,7 +21,7 @@ from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.evaluation import commonest_failure
 from aiida_pcm.science.failure import get_property
 from aiida_pcm.science.formation import ACCEPTED, check_bias
-from aiida_pcm.workchains.checks import as_validator, formable
+from aiida_pcm.workchains.checks import add_max_concurrent, as_validator, formable, positive_validator
 from aiida_pcm.workchains.protocol import load
 
 CODES = EvaluateCalculation.spec().exit_codes
@@ -31,11 +31,6 @@ RESTARTABLE = frozenset(
 ) | {CODES['ERROR_SCHEDULER_OUT_OF_WALLTIME'].status, CODES['ERROR_SCHEDULER_NODE_FAILURE'].status}
 # Structures without values are items with a status: the slice is done.
 WITH_RESULTS = frozenset(CODES[label].status for label in ('ERROR_PARTIAL', 'ERROR_NOTHING_EVALUATED'))
-
-
-def _at_least_one(value: Any, _: Any) -> str | None:
-    number = value.value if isinstance(value, orm.Int) else value
-    return None if number >= 1 else f'{number} is not possible.\nGive a whole number of at least 1.'
 
 
 def _property(node: orm.Str) -> None:
@@ -84,15 +79,18 @@ class EvaluateBaseWorkChain(WorkChain):
             'slice_size',
             valid_type=orm.Int,
             default=lambda: orm.Int(5000),
-            validator=_at_least_one,
+            validator=positive_validator,
             help='Largest number of structures in one job.',
         )
         spec.input(
-            'max_iterations', valid_type=int, non_db=True, default=5, validator=_at_least_one, help='Jobs per slice.'
+            'max_iterations',
+            valid_type=int,
+            non_db=True,
+            default=5,
+            validator=positive_validator,
+            help='Jobs per slice.',
         )
-        spec.input(
-            'max_concurrent', valid_type=int, non_db=True, default=1, validator=_at_least_one, help='Jobs at a time.'
-        )
+        add_max_concurrent(spec, 'Jobs at a time.')
         spec.input(
             'max_failed_fraction',
             valid_type=orm.Float,
