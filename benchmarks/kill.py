@@ -104,12 +104,12 @@ def daemon_profile() -> Iterator[tuple[Any, Any]]:
     """A profile as set-up makes it, with a daemon of one worker that is stopped in the end, and a code: this Python."""
     with tempfile.TemporaryDirectory(prefix='aiida-pcm-kill-', ignore_cleanup_errors=True) as folder:
         os.environ['AIIDA_PATH'] = folder
-        from aiida import orm
-        from aiida.engine.daemon.client import get_daemon_client
-
         from aiida_pcm.setup import profile
 
         profile.get_or_create_profile('kill')
+        from aiida import orm
+        from aiida.engine.daemon.client import get_daemon_client
+
         profile.get_or_create_computer()
         computer = orm.load_computer(profile.COMPUTER)
         code = orm.InstalledCode(label='python', computer=computer, filepath_executable=sys.executable).store()

@@ -127,13 +127,9 @@ def _references(named: str) -> Any:
 
 def _submit(builder: Any, profile: str) -> Shown:
     """Give the audit to a daemon, which is started where none runs, and say how to stop it."""
-    import shutil
-
     from aiida.engine import submit
     from aiida.engine.daemon.client import get_daemon_client
 
-    if shutil.which('verdi') is None:
-        raise PcmError('The daemon needs verdi on the PATH.', 'Activate the environment: . .venv/bin/activate-pcm')
     client = get_daemon_client()
     if not client.is_daemon_running:
         client.start_daemon(1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,15 @@ OPTIONS = {
 }
 
 
+def find_verdi() -> None:
+    """Put this environment's ``verdi`` on the PATH where none is: a daemon is started by that name.
+
+    AiiDA looks for it once, when ``aiida.engine`` is imported.
+    """
+    if shutil.which('verdi') is None:
+        os.environ['PATH'] = os.pathsep.join([os.environ.get('PATH', os.defpath), str(Path(sys.executable).parent)])
+
+
 def choose(name: str | None, config: Config) -> str:
     """The profile to work in: the one named, otherwise ``pcm``, otherwise AiiDA's default.
 
@@ -47,6 +59,7 @@ def load(name: str | None = None) -> str:
 
     :raises PcmError: where there is none, or its storage cannot be used.
     """
+    find_verdi()
     from aiida.common.exceptions import AiidaException, MissingConfigurationError
     from aiida.manage.configuration import get_config, load_profile
     from aiida.manage.manager import get_manager
@@ -68,6 +81,7 @@ def get_or_create_profile(name: str = PROFILE) -> Step:
     Follows ``verdi presto --use-zeromq`` of aiida-core 2.9, but becomes the default only where there is none.
     Caching is switched on for this package's calculations and pw.x, in the profile made here only.
     """
+    find_verdi()
     from aiida.manage.configuration import create_profile, get_config, load_profile
     from aiida.plugins import BrokerFactory
 

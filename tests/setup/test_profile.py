@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from pathlib import Path
 
 import pytest
@@ -81,3 +86,16 @@ def test_computer_that_was_not_configured(fresh_aiida):
     ).store()
     assert profile.get_or_create_computer().state == 'made'
     assert orm.load_computer('localhost').is_configured
+
+
+def test_a_daemon_starts_where_the_environment_was_not_activated(tmp_path):
+    """AiiDA finds verdi on the PATH alone; CI and make call programs by their path."""
+    script = """
+from aiida_pcm.setup.profile import get_or_create_profile
+get_or_create_profile('pcm')
+from aiida.engine.daemon.client import get_daemon_client
+print(get_daemon_client().cmd_start_daemon()[0])
+"""
+    bare = {'PATH': os.defpath, 'AIIDA_PATH': str(tmp_path), 'HOME': str(tmp_path)}
+    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, env=bare)
+    assert run.stdout.strip() == str(Path(sys.executable).parent / 'verdi'), run.stderr
