@@ -1,4 +1,4 @@
-"""The noise of the packaged reference as it was measured: by element block and row.
+"""The packaged reference and its noise as it was measured: runs behind it, and noise by element block and row.
 
 `python benchmarks/noise.py`. Nothing is computed: the numbers are those of the node behind the reference. One JSON
 line a block and a row; a limit that is not kept says `holds: false`.
@@ -30,6 +30,18 @@ def tell(noise: dict[str, Any], origin: str) -> None:
                 figure(name, value, unit, n=1, data=origin, stratum=row['stratum'])
 
 
+def runs_behind(dataset: Any) -> dict[str, float]:
+    """How many rows have a reference, how many runs of pw.x stand behind them, and how long these took."""
+    from aiida import orm
+
+    from aiida_pcm.graph.closure import ancestors
+
+    runs = [node for node in ancestors(dataset) if isinstance(node, orm.CalcJobNode)]
+    seconds = [run.outputs.output_parameters['wall_time_seconds'] for run in runs if 'output_parameters' in run.outputs]
+    converged = dataset.n_rows - dataset.base.attributes.get('n_missing_references')
+    return {'converged': converged, 'runs': len(runs), 'hours': sum(seconds) / 3600}
+
+
 def main() -> None:
     """Read the node and print."""
     with contextlib.redirect_stdout(sys.stderr), temporary_profile():
@@ -37,6 +49,9 @@ def main() -> None:
 
         dataset = import_reference()
         noise, origin = dataset.creator.inputs.noise.get_dict(), dataset.materials.metadata['label']
+        behind = runs_behind(dataset)
+    for name, value in behind.items():
+        figure(f'reference.{name}', value, {'hours': 'h'}.get(name, '1'), n=dataset.n_rows, data=origin)
     tell(noise, origin)
 
 

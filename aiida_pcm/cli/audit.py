@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,8 @@ def audit(
 
     potential, found = find_or_make_model(model, code), find_dataset(dataset)
     codes = {**audit_codes(), 'model': code_of(potential, code)}
-    if selftests.latest(potential) is None:
-        click.echo(f'{potential.label} was not tested here yet: the self-test comes first.', err=True)
-        run_selftest(profile, codes['model'], potential)
-    builder = AuditWorkChain.get_builder_from_protocol(
+    make_builder = partial(
+        AuditWorkChain.get_builder_from_protocol,
         codes=codes,
         model=potential,
         dataset=found,
@@ -101,6 +100,12 @@ def audit(
         protocol=protocol,
         elemental_references=_references(references) if references else None,
     )
+    try:
+        builder = make_builder()
+    except selftests.UntestedError:
+        click.echo(f'{potential.label} was not tested here yet: the self-test comes first.', err=True)
+        run_selftest(profile, codes['model'], potential)
+        builder = make_builder()
     if submit:
         return _submit(builder, profile)
     results, _ = run_to_end(builder, 'audit', profile)

@@ -19,6 +19,10 @@ SAME = ('kind', 'weights_sha256', 'arguments', 'package', 'version')
 OWN_PRECISION = 'calculator'
 
 
+class UntestedError(PcmError):
+    """A model may be audited after its self-test only, and there is none."""
+
+
 def latest(model: ModelData, precision: str = 'float32') -> orm.Dict | None:
     """The newest self-test of this model by the runner that is installed here, or None.
 
@@ -44,11 +48,12 @@ def latest(model: ModelData, precision: str = 'float32') -> orm.Dict | None:
 def require(model: ModelData, selftest: orm.Dict | None, precision: str = 'float32') -> orm.Dict:
     """Hand a self-test back if this model passed it, by the runner that is installed here.
 
-    :raises PcmError: there is none, it is of another model, runner or precision, or it was not passed.
+    :raises UntestedError: there is none.
+    :raises PcmError: it is of another model, runner or precision, or it was not passed.
     """
     remedy = f'Test it: aiida-pcm model test {model.uuid[:8]}'
     if selftest is None:
-        raise PcmError(f'{model.label} was not tested yet with this runner, in {precision}.', remedy)
+        raise UntestedError(f'{model.label} was not tested yet with this runner, in {precision}.', remedy)
     stated = selftest.get_dict()
     by = (stated.get('schema'), stated.get('runner_sha256'), stated.get('precision') in (precision, OWN_PRECISION))
     if by != (SCHEMA, runner_sha256(), True) or not _is_of(stated, model):

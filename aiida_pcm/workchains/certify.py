@@ -59,7 +59,7 @@ class CertifyWorkChain(WorkChain):
             'ERROR_ENVELOPE_ORIGIN',
             message='The box was not drawn on the search part of this data set: take the envelope of pcm.envelope.',
         )
-        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}.')
+        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}: {reason}')
         spec.exit_code(412, 'ERROR_LEAN_FAILED', message='Lean gave no proof: {reason}')
 
     @classmethod
@@ -135,7 +135,9 @@ class CertifyWorkChain(WorkChain):
         chain, inputs = self.ctx.evaluation, self.inputs
         # A part on which every prediction failed is a result too, and the rows say so.
         if 'evaluation' not in chain.outputs:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=f'{chain.process_label}<{chain.pk}>')
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(
+                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
+            )
         table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features)
         printed = {name: inputs[name] for name in ('validation', 'query_log', 'selftest') if name in inputs}
         self.ctx.draft = draft_certificate(self.ctx.claim, inputs.dataset, table, **printed)

@@ -19,3 +19,9 @@ def test_the_table_of_noise(benchmark_module, aiida_profile_clean, capsys):
     assert not figures['noise.convergence.stress.all']['holds'] and not figures['noise.families.stress.all']['holds']
     rows = {line['figure'] for line in lines if 'stratum' in line}
     assert len(rows) == 13 * 6
+
+
+def test_the_runs_behind_it(benchmark_module, aiida_profile_clean):
+    """As aiida_pcm/reference/README.md says."""
+    behind = benchmark_module('noise').runs_behind(import_reference())
+    assert (behind['converged'], behind['runs'], round(behind['hours'], 1)) == (149, 176, 11.5)

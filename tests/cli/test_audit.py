@@ -88,6 +88,13 @@ def test_a_process_that_fails_has_a_status_of_its_own(run, dataset, monkeypatch)
     assert 'process report' in errors
 
 
+def test_bad_input_is_refused_before_a_test_of_minutes(run, dataset, monkeypatch):
+    monkeypatch.setattr('aiida_pcm.cli.audit.run_selftest', lambda *_: pytest.fail('the self-test was run'))
+    monkeypatch.setattr('aiida_pcm.graph.selftests.latest', lambda *_: None)
+    status, _, errors = run('audit', 'chgnet-0.3.0', dataset.uuid, '--tolerance', '1e-12')
+    assert (status, 'does not fit into a certificate' in errors) == (2, True), errors
+
+
 def _failed_node() -> orm.WorkChainNode:
     node = orm.WorkChainNode()
     node.set_process_state('finished')

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pathlib import Path
-
 import pytest
 
 from aiida_pcm.science.conventions import PcmError
