@@ -49,7 +49,7 @@ SOURCES = (
     'potentials.py',
 )
 PARAMETERS: dict[str, Any] = {
-    'batch_atoms': 256,
+    'batch_atoms': 0,
     'batch_size': 64,
     'device': 'cpu',
     'precision': 'float32',
@@ -71,7 +71,8 @@ def source_sha256(folder: Path | None = None) -> str:
 def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with defaults filled in.
 
-    :param given: ``batch_atoms`` and ``batch_size`` (limits of one batch, at least 1), ``device`` (cpu, cuda, auto),
+    :param given: ``batch_atoms`` and ``batch_size`` (limits of one batch, at least 1; 0 atoms: as many
+        as suit the potential), ``device`` (cpu, cuda, auto),
         ``precision`` (float32, float64; an ASE calculator has its own, whatever is asked), ``threads`` (0: as many as
         torch would take).
     :raises RunnerError: for an unknown name or a value that means nothing.
@@ -79,7 +80,7 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(given) - set(PARAMETERS)):
         raise RunnerError('input', f'Unknown parameter {", ".join(unknown)}.', f'Use {", ".join(PARAMETERS)}.')
     parameters = {**PARAMETERS, **given}
-    for name, least in (('batch_atoms', 1), ('batch_size', 1), ('threads', 0)):
+    for name, least in (('batch_atoms', 0), ('batch_size', 1), ('threads', 0)):
         value = parameters[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise RunnerError('input', f'{name} is {value!r}.', f'Give a whole number of at least {least}.')
@@ -355,9 +356,8 @@ def evaluate(folder: Path, job: Mapping[str, Any], kinds: Mapping[str, Kind] = K
     runner = source_sha256()
     identity = json.dumps([described, runner, parameters['precision'], potential.device], sort_keys=True)
     structures = Structures.read(folder / job['structures'], identity)
-    evaluation = Evaluation(
-        potential, structures, parameters['batch_atoms'], parameters['batch_size'], Checkpoint(folder / 'checkpoint')
-    )
+    atoms = parameters['batch_atoms'] or potential.batch_atoms
+    evaluation = Evaluation(potential, structures, atoms, parameters['batch_size'], Checkpoint(folder / 'checkpoint'))
     evaluation.run()
     _write_results(folder / 'results', evaluation)
     report = _report(evaluation, described, parameters, runner, loaded)

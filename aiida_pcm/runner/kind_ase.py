@@ -30,6 +30,7 @@ class Ase:
 
     device = 'calculator'
     elements = frozenset(range(1, 119))
+    batch_atoms = 256  # it evaluates one by one; a batch is what is lost when the process dies
 
     def __init__(self, calculator: type[Any], arguments: Mapping[str, Any], weights_sha256: str) -> None:
         self.weights_sha256 = weights_sha256

@@ -18,6 +18,8 @@ from .potentials import REQUIREMENTS, ItemError, Prediction, RunnerError, Struct
 class Matgl(TorchPotential):
     """A matgl Potential, with many graphs in one batch. Its stress is in GPa, which is taken back to eV/A^3."""
 
+    cpu_batch_atoms = 96
+
     def __init__(self, files: Mapping[str, bytes], weights_sha256: str, device: str, precision: str) -> None:
         torch, self._matgl, self._batch = _import_matgl()
         super().__init__(torch, weights_sha256, device)

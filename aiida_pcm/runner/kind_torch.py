@@ -7,18 +7,26 @@ from typing import Any
 
 from .potentials import RunnerError
 
+# A guess, no GPU was at hand; what does not fit is halved.
+GPU_BATCH = 8
+
 
 class TorchPotential:
     """The part of a Potential that does not depend on the model.
+
+    On a CPU a batch that outgrows its caches is slower than two; how many atoms that is, depends on the model.
 
     :param device: cpu, cuda, or auto for cuda where there is one.
     :raises RunnerError: if cuda is asked for and torch sees none.
     """
 
+    cpu_batch_atoms = 256
+
     def __init__(self, torch: Any, weights_sha256: str, device: str) -> None:
         self._torch = torch
         self.weights_sha256 = weights_sha256
         self.device = _device(torch, device)
+        self.batch_atoms = self.cpu_batch_atoms * (GPU_BATCH if self.device == 'cuda' else 1)
 
     def freeze(self, model: Any) -> Any:
         """The model on its device, for predictions only."""

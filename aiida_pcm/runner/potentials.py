@@ -72,6 +72,8 @@ class Potential(Protocol):
     weights_sha256: str
     device: str
     elements: frozenset[int]
+    #: How many atoms one batch takes where nobody says: as many as are fast on its device.
+    batch_atoms: int
 
     def prepare(self, structure: Structure) -> Any:
         """Whatever the model wants for one structure, its graph for example; an error costs this structure only."""

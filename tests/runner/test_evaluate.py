@@ -225,6 +225,7 @@ class MemoryThief:
     weights_sha256 = 'f' * 64
     device = 'cpu'
     elements = frozenset(range(1, 119))
+    batch_atoms = 64
 
     def __init__(self, atoms: int, error: Exception | None = None) -> None:
         self.atoms, self.error, self.batches = atoms, error or MemoryError(), []
@@ -258,7 +259,7 @@ def test_a_batch_that_does_not_fit_is_halved(tmp_path, error):
     thief = MemoryThief(20, error)
     described, kinds = stand_in(thief)
     crystals = [rattled(silicon(), seed, (size, 1, 1)) for seed, size in enumerate([1, 2, 4, 6, 12, 2, 1, 8])]
-    folder = write_job(tmp_path / 'job', crystals, described, batch_atoms=64)
+    folder = write_job(tmp_path / 'job', crystals, described)
     report, found = evaluate(folder, kinds)
     too_large = [row for row, atoms in enumerate(crystals) if len(atoms) > 20]
     assert [(f['index'], f['type']) for f in report['failures']] == [(row, 'OutOfMemory') for row in too_large]
@@ -446,7 +447,7 @@ def test_other_weights_are_never_loaded(tmp_path, model):
     ('parameters', 'message'),
     [
         ({'batch_atom': 3}, 'Unknown parameter batch_atom'),
-        ({'batch_atoms': 0}, 'batch_atoms is 0'),
+        ({'batch_atoms': -1}, 'batch_atoms is -1'),
         ({'batch_size': 2.5}, 'batch_size is 2.5'),
         ({'threads': -1}, 'threads is -1'),
         ({'device': 'tpu'}, "device is 'tpu'"),

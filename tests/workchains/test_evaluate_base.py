@@ -143,7 +143,7 @@ def test_protocols(python_code, chgnet):
     )
     assert builder.max_failed_fraction.value == 0.1
     assert builder.evaluate.metadata.options.max_wallclock_seconds == 60
-    assert builder.evaluate.parameters['batch_atoms'] == 256
+    assert builder.evaluate.parameters['batch_atoms'] == 0
 
 
 @pytest.mark.parametrize(
