@@ -59,7 +59,9 @@ class CertifyWorkChain(WorkChain):
             'ERROR_ENVELOPE_ORIGIN',
             message='The box was not drawn on the search part of this data set: take the envelope of pcm.envelope.',
         )
-        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}: {reason}')
+        spec.exit_code(
+            410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}: {reason}'
+        )
         spec.exit_code(412, 'ERROR_LEAN_FAILED', message='Lean gave no proof: {reason}')
 
     @classmethod

@@ -35,7 +35,9 @@ class FalsifyWorkChain(WorkChain):
         spec.expose_outputs(EvaluateBaseWorkChain)
         spec.output('table', valid_type=orm.ArrayData, help='Features and errors of every row.')
         spec.output('query_log', valid_type=orm.ArrayData, help='Every query, and the counterexamples.')
-        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}: {reason}')
+        spec.exit_code(
+            410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated; see {process}: {reason}'
+        )
 
     @classmethod
     def get_builder_from_protocol(

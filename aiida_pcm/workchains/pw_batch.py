@@ -17,8 +17,8 @@ from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 class PwBatchMixin:
     """Steps for an outline ``while_(cls.some_are_left)(cls.run_some, cls.inspect_some)``.
 
-    A chain that uses it calls `queue` first; the inputs ``code`` and ``max_concurrent`` come with it. Without variants it
-    has an input ``settings`` too.
+    A chain that uses it calls `queue` first; the inputs ``code`` and ``max_concurrent`` come with it. Without variants
+    it has an input ``settings`` too.
     """
 
     @classmethod

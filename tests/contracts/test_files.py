@@ -53,6 +53,13 @@ def test_every_folder_of_tests_is_a_package(root):
     assert not [folder for folder in folders if not (folder / '__init__.py').is_file()]
 
 
+def test_every_python_file_is_linted(root):
+    """A pattern that leaves out the links at the top would leave out the folders of these names below, too."""
+    ruff = [str(Path(sys.executable).parent / 'ruff'), 'check', '--show-files', '.']
+    linted = subprocess.run(ruff, cwd=root, capture_output=True, text=True, check=True).stdout.split('\n')
+    assert {str(path) for path in repository_files(root) if path.suffix == '.py'} <= set(linted)
+
+
 def test_no_work_left_undone(root):
     word = 'TO' + 'DO'
     assert not [str(p) for p in repository_files(root) if p.suffix in ('.py', '.lean', '.sh') and word in p.read_text()]

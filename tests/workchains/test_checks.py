@@ -68,7 +68,7 @@ def test_features_where_the_user_names_none(aiida_profile_clean):
     known_before_dft(relaxed, imported())
     assert own_features(imported('SINGLE_POINT')) is None
     assert own_features(imported().with_metadata(features=['n_atoms'])) == ['n_atoms']
-    assert GEOMETRIC == {name for name, feature in FEATURES.items() if feature.geometric}
+    assert {name for name, feature in FEATURES.items() if feature.geometric} == GEOMETRIC
 
 
 def test_formation_energies_that_can_be_formed(aiida_profile_clean):
