@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from hypothesis import settings
 _AIIDA_PATH = tempfile.mkdtemp(prefix='aiida-pcm-tests-')
 os.environ['AIIDA_PATH'] = _AIIDA_PATH
 os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # spinning threads starve a busy machine
 atexit.register(shutil.rmtree, _AIIDA_PATH, ignore_errors=True)
 
 # How long an example takes is no property of the code: the machine may be busy.
@@ -42,6 +44,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f'needs the shared data: {folder} is not there (set PCM_SHARED)')
     return folder
+
+
+@pytest.fixture(scope='session')
+def benchmark_module(root):
+    """Imports a file of benchmarks/, which is no package: its commands are run by path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(root / 'benchmarks'))
+        yield importlib.import_module
 
 
 @pytest.fixture
