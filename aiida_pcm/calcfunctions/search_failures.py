@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 from aiida import orm
-from aiida.engine import calcfunction
+from aiida.engine import ExitCode, calcfunction
 
 from aiida_pcm.data.arrays import pack_query_log, table_of
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.science import failure, falsification
-from aiida_pcm.science.certification import noise_of
+from aiida_pcm.science.conventions import PcmError
+from aiida_pcm.science.falsification import search
+from aiida_pcm.science.strategies.external import replay
 
 
 @calcfunction
@@ -20,13 +20,13 @@ def search_failures(
     strategies: orm.List,
     budget: orm.Int,
     seed: orm.Int,
-) -> orm.ArrayData:
-    """Return the query log; its rows are rows of the search part."""
-    materials, rows = dataset.materials, table_of(table)
-    failed = failure.failed(rows.errors, tolerance.value, noise_of(materials, rows.errors.of))
-    known = np.flatnonzero(rows.errors.known)
-    columns = {name: column[known] for name, column in rows.features.items()}
-    error = rows.errors.error[known]
-    names = strategies.get_list()
-    log = falsification.run(names, columns, materials.ids[known], failed[known], error, budget.value, seed.value)
-    return pack_query_log(log, known)
+    transcript: orm.SinglefileData | None = None,
+) -> orm.ArrayData | ExitCode:
+    """Return the query log; its rows are rows of the search part. An external player is only ever replayed here."""
+    names, game = strategies.get_list(), (budget.value, seed.value)
+    try:
+        player = None if transcript is None else replay(transcript.get_content(mode='r'))
+        found = search(dataset.materials, table_of(table), tolerance.value, names, *game, player)
+    except PcmError as error:
+        return ExitCode(410, str(error))
+    return pack_query_log(*found)

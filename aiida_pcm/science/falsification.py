@@ -1,8 +1,8 @@
 """Stage 1: adversaries look for failures among the rows of the search part, and every query is written down.
 
 Every strategy plays alone against the same recorded rows, so that its discovery curve can be held against that of
-drawing rows at random (design notes, method.md, 'Stage 1'). The strategy `random` is not that baseline: it is uniform
-in feature space, not over the rows.
+drawing rows at random (design notes, method.md, 'Stage 1'). The strategy `random` plays one such game; the curve has
+the mean and the band of all of them.
 """
 
 from __future__ import annotations
@@ -11,42 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import hypergeom, rankdata
 
-from aiida_pcm.science import strategies
+from aiida_pcm.science import failure, strategies
+from aiida_pcm.science.certification import Table, noise_of
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.materials import Array
+from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.strategies.external import Player, Recorder
+from aiida_pcm.science.strategies.space import Pool, Scaler, Space
 
-
-@dataclass(frozen=True, eq=False)
-class Scaler:
-    """Maps features to [0, 1] by their ranks in the rows that it was fitted on: heavy tails and units do not matter.
-
-    A row without a value gets 0.5, the middle: neither favoured nor hidden. A feature with one value only is 0.5
-    everywhere.
-
-    :param names: (d,) features.
-    :param values: for each feature its distinct values in the fitted rows, ascending.
-    :param ranks: for each feature the scaled mid-rank of these values.
-    """
-
-    names: tuple[str, ...]
-    values: tuple[Array, ...]
-    ranks: tuple[Array, ...]
-
-    @classmethod
-    def fit(cls, features: Mapping[str, Array]) -> Scaler:
-        """Fit on the rows (n,) of the search part, and on nothing else."""
-        pairs = [_mid_ranks(np.asarray(column, dtype=float)) for column in features.values()]
-        return cls(tuple(features), tuple(values for values, _ in pairs), tuple(ranks for _, ranks in pairs))
-
-    def transform(self, features: Mapping[str, Array]) -> Array:
-        """(n, d) scaled features of any rows; values beyond the fitted ones are put at the ends."""
-        columns = [
-            _interpolate(np.asarray(features[name], dtype=float), values, ranks)
-            for name, values, ranks in zip(self.names, self.values, self.ranks, strict=True)
-        ]
-        return np.stack(columns, axis=1)
+__all__ = ['DiscoveryCurve', 'QueryLog', 'Scaler', 'run', 'search']
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +52,8 @@ class QueryLog:
     :param n_rows: rows that could be asked for.
     :param n_failures: failures among them.
     :param filled: values that were missing in the features and were put in the middle of the scale.
+    :param remarks: by strategy what it says of how it played: rules used, features ignored, who found what.
+    :param transcript: what was said to and by a player, empty where there was none (`strategies.external.replay`).
     """
 
     features: tuple[str, ...]
@@ -92,6 +67,8 @@ class QueryLog:
     n_rows: int
     n_failures: int
     filled: int
+    remarks: Mapping[str, str]
+    transcript: str
 
     def counterexamples(self) -> Array:
         """Rows of the search part at which a failure was found, each once, no prediction first, then worst first."""
@@ -108,6 +85,29 @@ class QueryLog:
         return _against_random(self.failed[played], self.n_rows, self.n_failures)
 
 
+def search(
+    materials: MaterialSet,
+    table: Table,
+    tolerance: float,
+    names: Sequence[str],
+    budget: int,
+    seed: int,
+    player: Player | None = None,
+) -> tuple[QueryLog, Array]:
+    """Let strategies query the rows of a search part that have a reference.
+
+    :param table: features and errors of its rows.
+    :param tolerance: in the property's unit.
+    :return: the log, and the row of the part behind each row of which the log speaks.
+    :raises PcmError: what `run` refuses.
+    """
+    known = np.flatnonzero(table.errors.known)
+    failed = failure.failed(table.errors, tolerance, noise_of(materials, table.errors.of))[known]
+    columns = {name: column[known] for name, column in table.features.items()}
+    error = table.errors.error[known]
+    return run(names, columns, materials.ids[known], failed, error, budget, seed, player), known
+
+
 def run(
     names: Sequence[str],
     features: Mapping[str, Array],
@@ -116,19 +116,21 @@ def run(
     error: Array,
     budget: int,
     seed: int,
+    player: Player | None = None,
 ) -> QueryLog:
     """Let each strategy query rows of the search part.
 
     A proposal is answered by the nearest row, in scaled features, that this strategy has not had before; the strategy
     is told where that row lies and whether the model failed there. Of equally near rows the first answers.
 
-    :param names: strategies, keys of `strategies.STRATEGIES`.
+    :param names: strategies, some of `strategies.STRATEGIES`, and ``external`` where there is a player.
     :param features: d columns (n,), nan where a row has no value.
     :param ids: (n,) ids of the rows.
     :param failed: (n,) bool. Rows without a reference do not belong here (`failure.Errors.known`).
     :param error: (n,) in the property's unit, nan where the model gave no value.
     :param budget: queries of each strategy; a search ends earlier when every row has been asked for.
     :param seed: of every strategy.
+    :param player: who plays ``external``, and in the portfolio too.
     :raises PcmError: no rows, no features, no strategy, columns of different length, or what `strategies.make` refuses.
     """
     n = len(ids)
@@ -136,13 +138,14 @@ def run(
         raise PcmError('A search needs rows with a reference, features and a strategy.', 'Name at least one of each.')
     if any(len(column) != n for column in (failed, error, *features.values())):
         raise PcmError('The columns of the search part differ in length.', 'Give one value for each row.')
-    points = Scaler.fit(features).transform(features)
-    answers = np.asarray(failed, dtype=bool)
-    played = [_play(strategies.make(name, len(features), budget, seed), points, answers, budget) for name in names]
+    recorder = None if player is None else Recorder(player)
+    space, answers = Space.fit(features), np.asarray(failed, dtype=bool)
+    adversaries = {name: strategies.make(name, space, budget, seed, recorder) for name in names}
+    played = [_play(adversary, space, answers, budget) for adversary in adversaries.values()]
     row = np.concatenate([rows for rows, _, _ in played])
     return QueryLog(
-        features=tuple(features),
-        strategy=np.repeat(np.array(names, dtype=np.str_), [len(rows) for rows, _, _ in played]),
+        features=space.names,
+        strategy=np.repeat(np.array(list(adversaries), dtype=np.str_), [len(rows) for rows, _, _ in played]),
         proposal=np.concatenate([proposals for _, proposals, _ in played]),
         row=row,
         id=np.asarray(ids, dtype=np.str_)[row],
@@ -152,43 +155,44 @@ def run(
         n_rows=n,
         n_failures=int(answers.sum()),
         filled=int(sum((~np.isfinite(np.asarray(column, dtype=float))).sum() for column in features.values())),
+        remarks={name: adversary.remarks() for name, adversary in adversaries.items()},
+        transcript='' if recorder is None else recorder.transcript(),
     )
 
 
-def _play(adversary: strategies.Strategy, points: Array, failed: Array, budget: int) -> tuple[Array, Array, Array]:
+def _play(adversary: strategies.Strategy, space: Space, failed: Array, budget: int) -> tuple[Array, Array, Array]:
     """Rows (q,), proposals (q, d) and distances (q,) of one strategy's queries."""
-    remaining = np.ones(len(points), dtype=bool)
+    pool = Pool(space)
     rows, proposals, distances = [], [], []
-    for _ in range(min(budget, len(points))):
+    for _ in range(min(budget, len(failed))):
         proposal = adversary.ask()
-        distance = np.where(remaining, np.linalg.norm(points - proposal, axis=1), np.inf)
-        row = int(np.argmin(distance))
-        remaining[row] = False
-        adversary.tell(points[row], bool(failed[row]))
+        row, distance = pool.nearest(proposal)
+        pool.propose(row)
+        adversary.tell(space.points[row], bool(failed[row]))
         rows.append(row)
         proposals.append(proposal)
-        distances.append(distance[row])
+        distances.append(distance)
     return np.array(rows), np.array(proposals), np.array(distances)
 
 
 def _against_random(failed: Array, n_rows: int, n_failures: int) -> DiscoveryCurve:
-    queries = np.arange(1, len(failed) + 1)
-    chance = hypergeom(n_rows, n_failures, queries)
-    expected = queries * n_failures / n_rows
-    return DiscoveryCurve(np.cumsum(failed), expected, chance.ppf(0.025), chance.ppf(0.975))
+    expected = np.arange(1, len(failed) + 1) * n_failures / n_rows
+    low, high = _band(n_rows, n_failures, len(failed))
+    return DiscoveryCurve(np.cumsum(failed), expected, low, high)
 
 
-def _mid_ranks(column: Array) -> tuple[Array, Array]:
-    """Distinct finite values, ascending, and their mid-ranks scaled to [0, 1]."""
-    finite = column[np.isfinite(column)]
-    values, first = np.unique(finite, return_index=True)
-    if len(values) < 2:
-        return values, np.full(len(values), 0.5)
-    return values, (rankdata(finite)[first] - 1) / (len(finite) - 1)
+def _band(n_rows: int, n_failures: int, queries: int) -> tuple[Array, Array]:
+    """The 2.5 % and 97.5 % quantiles of failures found after 1 ... q random queries: (q,) each.
 
-
-def _interpolate(column: Array, values: Array, ranks: Array) -> Array:
-    if len(values) == 0:
-        return np.full(len(column), 0.5)
-    scaled: Array = np.interp(column, values, ranks)
-    return np.where(np.isfinite(column), scaled, 0.5)
+    One query after the other, by what the next one finds: the hypergeometric distributions of scipy, which sums each
+    of them anew, take ten seconds for 3,000 queries.
+    """
+    found = np.arange(min(n_failures, queries) + 1)
+    chance = (found == 0).astype(float)
+    ends = np.empty((2, queries))
+    for query in range(queries):
+        hits = chance * (n_failures - found) / (n_rows - query)
+        chance = chance - hits
+        chance[1:] += hits[:-1]
+        ends[:, query] = np.searchsorted(np.cumsum(chance), [0.025, 0.975])
+    return ends[0], ends[1]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata
+from scipy.stats import hypergeom, rankdata
 
 from aiida_pcm.science import falsification
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.falsification import Scaler, run
 from aiida_pcm.science.strategies import STRATEGIES, make
+from aiida_pcm.science.strategies.external import replay
+from aiida_pcm.science.strategies.space import Space
 
 ALL = list(STRATEGIES)
 seeds = st.integers(0, 2**32 - 1)
@@ -26,6 +31,7 @@ def search_part(n: int, d: int, seed: int) -> tuple[dict[str, np.ndarray], np.nd
     return columns, np.array([f'row-{number}' for number in range(n)]), error > 1, error
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 40), seeds)
 def test_every_query_is_the_nearest_row_not_yet_asked(n, d, budget, seed):
     columns, ids, failed, error = search_part(n, d, seed)
@@ -42,13 +48,14 @@ def test_every_query_is_the_nearest_row_not_yet_asked(n, d, budget, seed):
             assert log.distance[query] == pytest.approx(nearest) == pytest.approx(distances[row])
             asked.add(row)
         proposals = log.proposal[log.strategy == name]
-        assert (proposals[0] == make(name, d, budget, seed % 1000).ask()).all()
+        assert (proposals[0] == make(name, Space.fit(columns), budget, seed % 1000).ask()).all()
     assert (log.id == ids[log.row]).all() and (log.failed == failed[log.row]).all()
     assert (log.error == error[log.row]).all()
     assert (log.n_rows, log.n_failures) == (n, failed.sum())
     assert log.filled == np.isnan(columns['x0']).sum()
 
 
+@settings(max_examples=20)
 @given(st.integers(2, 20), seeds)
 def test_an_exhausted_search_has_found_everything(n, seed):
     columns, ids, failed, error = search_part(n, 2, seed)
@@ -80,6 +87,17 @@ def test_chance_is_what_simulation_finds():
     assert (curve.found == 0).all()
 
 
+@given(st.integers(1, 60), st.data())
+def test_the_band_is_that_of_scipy(n, data):
+    failures, queries = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    band = falsification._band(n, failures, queries)
+    chance = hypergeom(n, failures, np.arange(1, queries + 1))
+    for end, level in zip(band, (0.025, 0.975), strict=True):
+        # A level that is met exactly may fall to either side.
+        assert ((chance.ppf(level - 1e-9) <= end) & (end <= chance.ppf(level + 1e-9))).all()
+
+
+@settings(max_examples=20)
 @given(seeds)
 def test_units_and_monotone_transformations_of_features_change_nothing(seed):
     columns, ids, failed, error = search_part(20, 3, seed)
@@ -106,6 +124,29 @@ def test_scaler_keeps_rows_it_has_not_seen_inside_and_missing_values_in_the_midd
     found = scaler.transform({'x': np.array([-9.0, 0.5, np.nan, 9.0, np.inf]), 'nothing': np.arange(5.0)})
     assert found[:, 0].tolist() == [0.0, 0.25, 0.5, 1.0, 0.5]
     assert found[:, 1].tolist() == [0.5] * 5
+    assert scaler.inverse(found[1]).tolist() == [0.5, 0.0]
+
+
+def test_what_strategies_remark_is_kept_with_the_log():
+    columns, ids, failed, error = search_part(12, 2, 3)
+    columns = {'d_block_fraction': columns['x0'], 'colour': columns['x1']}
+    log = run(['heuristic', 'portfolio'], columns, ids, failed, error, 12, 0)
+    assert log.remarks['heuristic'] == 'rules used: d block; features without a rule: colour'
+    found = re.findall(r'(\d+) of (\d+)', log.remarks['portfolio'])
+    assert np.array(found, dtype=int).sum(axis=0).tolist() == [failed.sum(), 12] and log.transcript == ''
+
+
+def test_a_game_with_a_player_is_written_down_and_can_be_repeated():
+    columns, ids, failed, error = search_part(15, 2, 5)
+    answers = iter(range(100))
+    player = lambda line: json.dumps({'proposal': {'x1': next(answers) / 10}})  # noqa: E731
+    log = run(['external', 'portfolio'], columns, ids, failed, error, 10, 0, player)
+    again = run(['external', 'portfolio'], columns, ids, failed, error, 10, 0, replay(log.transcript))
+    assert (log.row == again.row).all() and log.transcript == again.transcript
+    turns = [json.loads(line) for line in log.transcript.splitlines()]
+    assert len(turns) >= 10 and json.loads(turns[0]['sent'])['features'][0]['name'] == 'x0'
+    with pytest.raises(PcmError, match='another game'):
+        run(['external'], columns, ids, ~failed, error, 10, 0, replay(log.transcript))
 
 
 def test_discovery_of_a_strategy_that_was_not_played():
@@ -125,6 +166,7 @@ def test_discovery_of_a_strategy_that_was_not_played():
         ({'failed': np.zeros(4, bool)}, 'differ in length'),
         ({'names': ['oracle']}, 'Unknown strategy'),
         ({'budget': 0}, 'budget'),
+        ({'names': ['external']}, 'needs a player'),
     ],
 )
 def test_refuses_what_cannot_be_searched(changes, message):

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from scipy.stats import qmc
 
 from aiida_pcm.science.materials import Array
+from aiida_pcm.science.strategies.space import Space
 
 
 class LatinHypercubeStrategy:
     """One design of as many points as the budget, then further designs of the same size; `tell` changes nothing."""
 
-    def __init__(self, dimension: int, budget: int, seed: int) -> None:
-        self._sampler = qmc.LatinHypercube(dimension, rng=seed)
+    def __init__(self, space: Space, budget: int, seed: int) -> None:
+        self._sampler = qmc.LatinHypercube(space.dimension, rng=seed)
         self._budget = budget
         self._points = self._proposals()
 
@@ -26,6 +27,10 @@ class LatinHypercubeStrategy:
 
     def tell(self, x: Array, failed: bool) -> None:
         """Learns nothing."""
+
+    def remarks(self) -> str:
+        """Nothing to say."""
+        return ''
 
     def _proposals(self) -> Iterator[Array]:
         while True:
