@@ -24,12 +24,11 @@ def draw_envelope(
     """Return ``envelope``, the box and how it was picked, and ``curve``, coverage against failure rate."""
     materials, rows = dataset.materials, table_of(table)
     failed = failure.failed(rows.errors, tolerance.value, noise_of(materials, rows.errors.of))
-    known = rows.errors.known
-    columns = {name: column[known] for name, column in rows.features.items()}
     rate, choice = float(parse_rate(requested.value)), settings.get_dict()
-    # A box that fails as often as was asked for is never certified: its bound lies above what was seen.
     peeling = Settings(margin=rate * (1 - choice.pop('target')), **choice)
     stages = {name: feature.stage for name, feature in features.imported(materials).items()}
-    found = find_envelope(columns, failed[known], materials.groups[known], rate, seed.value, peeling, stages)
-    envelope, curve = pack_envelope(found)
+    # Rows without a reference have failed, as in the certificate: a box full of them cannot be certified.
+    found = find_envelope(rows.features, failed, materials.groups, rate, seed.value, peeling, stages)
+    unknown = int((found.inside(rows.features) & ~rows.errors.known).sum())
+    envelope, curve = pack_envelope(found, unknown)
     return {'envelope': envelope, 'curve': curve}

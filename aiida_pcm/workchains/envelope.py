@@ -26,7 +26,9 @@ class EnvelopeWorkChain(WorkChain):
         spec.input(
             'failure_rate', valid_type=orm.Str, validator=checks.rate_validator, help='Requested rate, exact: 1/5.'
         )
-        spec.input('settings', valid_type=orm.Dict, help='How to peel: target, peel, smallest, resamples.')
+        spec.input(
+            'settings', valid_type=orm.Dict, help='Target, and how to peel and pick: see science.envelope.Settings.'
+        )
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap.')
         spec.inputs.validator = checks.searched_validator
         spec.outline(cls.draw)
@@ -60,9 +62,12 @@ class EnvelopeWorkChain(WorkChain):
         )
         envelope = drawn['envelope']
         sides = ', '.join(f'{side["lo"]:.4g} <= {side["feature"]} <= {side["hi"]:.4g}' for side in envelope['box'])
-        met = 'meets' if envelope['reached'] else 'is the lowest found, but misses'
-        target = f'{inputs.settings["target"]:g} x {envelope["requested"]:g}'
-        rate = f'failure rate {envelope["failure_rate"]:.2f} {met} {target}'
-        self.report(f'{sides}: coverage {envelope["coverage"]:.2f}, {rate}')
+        self.report(
+            f'{sides}: coverage {envelope["coverage"]:.2f}, failure rate {envelope["failure_rate"]:.2f} '
+            f'({envelope["unknown"]} of {envelope["failed"]} for want of a reference), '
+            f'chance of a certificate about {envelope["chance"]:.2f}'
+        )
+        if envelope['reason']:
+            self.report(envelope['reason'])
         self.out('envelope', envelope)
         self.out('curve', drawn['curve'])
