@@ -19,16 +19,19 @@ def draft_certificate(
     validation: orm.Dict | None = None,
     query_log: orm.ArrayData | None = None,
     selftest: orm.Dict | None = None,
+    risk_report: orm.Dict | None = None,
 ) -> orm.SinglefileData:
     """Return certificate.json with counts, bound and verdict as Python sees them; Lean has not spoken yet."""
     frozen, materials, rows = claim['claim'], part.materials, table_of(table)
     search = {} if query_log is None else query_log.base.attributes.get('strategies')
     found = {} if validation is None else validation.get_dict()
+    checks = () if selftest is None else selftest['checks']
+    score = None if risk_report is None else risk_report.get_dict()
     document = draft(
         frozen,
         make_rows(materials, rows, frozen['box']),
         validation=found,
-        assumptions=assumptions(materials, rows.errors.of, found),
-        supplement=supplement(frozen, materials, rows, search, selftest['checks'] if selftest is not None else ()),
+        assumptions=assumptions(materials, rows.errors.of, found, frozen['model']['kind']),
+        supplement=supplement(frozen, materials, rows, search, checks, score),
     )
     return orm.SinglefileData.from_bytes(canonical(document), filename='certificate.json')

@@ -49,6 +49,14 @@ def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -
     help='Energies of the elements, for formation energies: a data set with both energies, or a JSON file of them.',
 )
 @click.option('--failure-rate', type=Rate(), default='20%', show_default=True, help='Rate to certify: 20%, 0.2 or 1/5.')
+@click.option(
+    '--feature',
+    'features',
+    metavar='NAME',
+    multiple=True,
+    help='Descriptor that the box may use, several times; default: those of the protocol, or of the data set.',
+)
+@click.option('--score', is_flag=True, help='Learn where the model fails, and let the box use that score too.')
 @click.option('--code', metavar='CODE', help='The Python that runs the model; default: the one it was added with.')
 @click.option('--protocol', metavar='NAME', help='fast, balanced or stringent.')
 @click.option('--submit', is_flag=True, help='Give it to the daemon and return, instead of waiting here.')
@@ -69,6 +77,8 @@ def audit(
     tolerance: float | None,
     references: str | None,
     failure_rate: Fraction,
+    features: tuple[str, ...],
+    score: bool,
     code: str | None,
     protocol: str | None,
     submit: bool,
@@ -78,7 +88,8 @@ def audit(
 
     MODEL and DATASET are a pk, uuid, uuid prefix or label. The model chgnet-0.3.0 is made where it is missing, and
     the data set `reference` is the one that comes with the package; `dcdft` (elements, all-electron) has volume and
-    bulk_modulus. A model that was not tested yet is tested first, see `aiida-pcm model test`.
+    bulk_modulus. A model that was not tested yet is tested first, see `aiida-pcm model test`. The model
+    `recorded:NAME` is one whose predictions came with the data set; it is not run.
     """
     profile = load_profile(ctx)
     from aiida_pcm.graph import selftests
@@ -87,7 +98,8 @@ def audit(
     from aiida_pcm.setup.reference import find_dataset
     from aiida_pcm.workchains.audit import AuditWorkChain
 
-    potential, found = find_or_make_model(model, code), find_dataset(dataset)
+    found = find_dataset(dataset)
+    potential = find_or_make_model(model, code, found)
     codes = {**audit_codes(), 'model': code_of(potential, code)}
     make_builder = partial(
         AuditWorkChain.get_builder_from_protocol,
@@ -99,6 +111,8 @@ def audit(
         failure_rate=str(failure_rate),
         protocol=protocol,
         elemental_references=_references(references) if references else None,
+        learn_score=score,
+        overrides={'features': list(features)} if features else None,
     )
     try:
         builder = make_builder()

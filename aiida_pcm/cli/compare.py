@@ -22,6 +22,7 @@ from aiida_pcm.cli.params import PROPERTIES, Command, Shown, load_profile, run_t
     show_default=True,
     help='Rows to look at; whoever looks at all of them cannot certify on them afterwards.',
 )
+@click.option('--transfer', is_flag=True, help='Learn where each model fails, and ask it about the others.')
 @click.option('--protocol', metavar='NAME', help='fast, balanced or stringent.')
 @click.option(
     '-o',
@@ -39,6 +40,7 @@ def compare(
     quantity: str,
     tolerance: float | None,
     part: str,
+    transfer: bool,
     protocol: str | None,
     output: Path,
 ) -> Shown:
@@ -52,7 +54,7 @@ def compare(
 
     from aiida_pcm.report import comparison as page
     from aiida_pcm.setup.reference import find_dataset
-    from aiida_pcm.workchains.compare import search_part
+    from aiida_pcm.workchains.compare import search_part, transferred
 
     data = find_dataset(dataset)
     rows = search_part(data, orm.Str(quantity)) if part == 'search' else data
@@ -62,6 +64,8 @@ def compare(
         results = _recorded(rows, quantity, tolerance, protocol)
     shown = {'uuid': results['comparison'].uuid, **results['comparison'].get_dict(), 'part': part}
     page.write(shown, output)
+    if transfer:
+        shown['transfer'] = transferred(rows, results['errors']).get_dict()
     return Shown({**shown, 'paths': {'report': output}}, lambda: _view(shown, output))
 
 
@@ -105,4 +109,18 @@ def _view(shown: dict[str, Any], output: Path) -> None:
     columns, pairs = pairs_side_by_side(shown)
     cells = [[' and '.join(names), *(with_interval(pair) for pair in found)] for names, found in pairs]
     table('Correlations, 95 % intervals', ('models', *columns), cells)
+    if 'transfer' in shown:
+        _view_transfer(shown['transfer'])
     click.echo(f'Page: {output}')
+
+
+def _view_transfer(found: dict[str, Any]) -> None:
+    rows = [
+        (name, *(f'{one["value"]:.3f}' for one in row)) for name, row in zip(found['models'], found['auc'], strict=True)
+    ]
+    table('ROC-AUC of failures of (column) by what was learned from (row)', ('', *found['models']), rows)
+    pairs = [
+        (name.replace('~', ' and '), f'{one["pearson"]:.3f}', f'{one["spearman"]:.3f}')
+        for name, one in found['importance_correlation'].items()
+    ]
+    table('Correlation of importances', ('models', 'Pearson', 'Spearman'), pairs)

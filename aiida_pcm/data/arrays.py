@@ -18,6 +18,7 @@ from aiida_pcm.science.failure import OPTIONAL, Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
 from aiida_pcm.science.formation import Bias, ElementalReferences, solve_references
 from aiida_pcm.science.materials import Array
+from aiida_pcm.science.risk import RiskModel
 
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
@@ -93,13 +94,22 @@ def pack_query_log(log: QueryLog, rows: Array) -> orm.ArrayData:
             'expected_at_random': float(curve.expected[-1]),
         }
     node.base.attributes.set_many(
-        {'strategies': found, 'n_rows': log.n_rows, 'n_failures': log.n_failures, 'filled': log.filled}
+        {
+            'strategies': found,
+            'remarks': dict(log.remarks),
+            'n_rows': log.n_rows,
+            'n_failures': log.n_failures,
+            'filled': log.filled,
+        }
     )
     return node
 
 
-def pack_envelope(envelope: Envelope) -> tuple[orm.Dict, orm.ArrayData]:
-    """The box with how it was picked, and the curve from which it was."""
+def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.ArrayData]:
+    """The box with how it was picked, and the curve from which it was.
+
+    :param unknown: rows inside without a reference, which are among those that failed.
+    """
     box = [
         {
             'feature': name,
@@ -111,11 +121,27 @@ def pack_envelope(envelope: Envelope) -> tuple[orm.Dict, orm.ArrayData]:
         for i, name in enumerate(envelope.features)
     ]
     scalars = ['coverage', 'failure_rate', 'rows', 'failed', 'groups_inside', 'n_groups']
-    scalars += ['requested', 'reached', 'restricted_to']
+    scalars += ['requested', 'reached', 'restricted_to', 'fresh_rate', 'chance', 'reason']
     curve = orm.ArrayData()
-    for name in ('coverage', 'failure_rate', 'rows', 'failed', 'peeled'):
+    for name in ('coverage', 'failure_rate', 'rows', 'failed', 'peeled', 'groups', 'fresh_rate', 'chance'):
         curve.set_array(name, np.asarray(getattr(envelope.curve, name)))
-    return orm.Dict({'box': box, **{name: getattr(envelope, name) for name in scalars}}), curve
+    about = {name: getattr(envelope, name) for name in scalars}
+    return orm.Dict({'box': box, **about, 'unknown': unknown}), curve
+
+
+RISK_FILE = 'risk.npz'
+
+
+def pack_risk(model: RiskModel) -> orm.SinglefileData:
+    """A frozen risk model; plain arrays, its hash and features as attributes."""
+    node = orm.SinglefileData.from_bytes(model.to_bytes(), filename=RISK_FILE)
+    node.base.attributes.set_many({'sha256': model.sha256, 'features': list(model.features)})
+    return node
+
+
+def risk_of(node: orm.SinglefileData) -> RiskModel:
+    """The inverse of `pack_risk`; PcmError for a file that is no risk model. Nothing is unpickled."""
+    return RiskModel.from_bytes(node.get_content(mode='rb'))
 
 
 def pw_results(nodes: Mapping[str, Any]) -> dict[int, PwResult]:

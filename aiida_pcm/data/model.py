@@ -14,6 +14,8 @@ from typing import Any
 from aiida import orm
 from aiida.common.exceptions import ValidationError
 
+from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import MATERIALS_PROJECT, Convention, PcmError
 
 # MatPES (its input set in pymatgen): spin-polarised, no +U, no corrections; MP-r2SCAN, from which CHGNet r2scan
@@ -75,6 +77,11 @@ class ModelData(orm.Data):
     def kind(self) -> str:
         """The kind of potential, for example ``chgnet``."""
         return str(self.base.attributes.get('kind'))
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is known by predictions that came with a data set, and by nothing else."""
+        return self.kind == recorded.KIND
 
     @property
     def name(self) -> str:
@@ -171,6 +178,14 @@ class ModelData(orm.Data):
     def chgnet(cls, name: str = '0.3.0', code: orm.AbstractCode | None = None) -> ModelData:
         """CHGNet with the weights that come with its package."""
         return cls.from_code('chgnet', name, code)
+
+    @classmethod
+    def recorded(cls, name: str, dataset: DatasetData) -> ModelData:
+        """The model of this name whose predictions came with a data set; their convention is that of the data set.
+
+        :raises PcmError: what `science.recorded.describe` refuses.
+        """
+        return cls.get_or_create(recorded.describe(dataset.materials, name), dataset.convention)
 
     def _validate(self) -> bool:
         super()._validate()

@@ -27,6 +27,7 @@ from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, Errors, Property, check_tolerance, get_property
 from aiida_pcm.science.features import Feature, get_feature
 from aiida_pcm.science.materials import SEEN, Array, MaterialSet
+from aiida_pcm.science.recorded import KIND
 from aiida_pcm.science.strata import by_cell, intraclass_correlation
 
 SEED_RULE = 'split by sha256(content_sha256|group); one row per group by sha256(part_sha256|group|id); no seed'
@@ -120,12 +121,18 @@ def check_noise(materials: MaterialSet, wanted: Property, tolerance: float) -> N
         )
 
 
-def assumptions(materials: MaterialSet, wanted: Property, validation: Mapping[str, Any]) -> list[str]:
+def assumptions(materials: MaterialSet, wanted: Property, validation: Mapping[str, Any], kind: str) -> list[str]:
     """What is taken for granted about this reference, beside the standard assumptions of every certificate.
 
     :param validation: what the referee found, empty where there was none; its difference to the reference is quoted.
+    :param kind: of the model.
     """
     stated = []
+    if kind == KIND:
+        stated.append(
+            'The predictions came with the data set: which weights made them, and how, is the word of whoever recorded '
+            'them. The hash of the model is that of its predictions. A gap counts as a failure.'
+        )
     if materials.metadata['frame'] == 'GENERATED' and (materials.seen == SEEN['not seen']).any():
         stated.append('"Not seen" is said of the distorted cells: their compounds may be in the training data.')
     if (materials.seen == SEEN['unknown']).any():
@@ -163,6 +170,7 @@ def supplement(
     table: Table,
     search: Mapping[str, Any],
     checks: Sequence[Mapping[str, Any]] = (),
+    score: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Figures that are printed beside the certified ones, and are not certified themselves.
 
@@ -171,6 +179,7 @@ def supplement(
 
     :param materials: the certification part, opened.
     :param search: what the adversaries found, by strategy.
+    :param score: how good the learned score is, out of fold on the search part; None where there is none.
     :param checks: of the model's self-test, each with name, passed, value, limit, unit, counted and detail.
     """
     rows, box = make_rows(materials, table, claim['box']), claim['box']
@@ -190,6 +199,7 @@ def supplement(
         'cells': by_cell(materials, counted, failing, requested, alpha),
         'search': dict(search),
         'selftest': [dict(check) for check in checks],
+        'score': dict(score or {}),
     }
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiida_pcm.runner.potentials import CHGNET_NAMES, DESCRIPTIONS
 from aiida_pcm.science.conventions import Convention, PcmError
+from aiida_pcm.science.recorded import KIND
 
 if TYPE_CHECKING:
     from aiida.orm import AbstractCode
 
+    from aiida_pcm.data.dataset import DatasetData
     from aiida_pcm.data.model import ModelData
 
 # Which code a model was added with. It says where and not who, so it is no part of the node.
@@ -19,8 +21,10 @@ CODE_EXTRA = 'pcm_code'
 CHGNET_SHA256 = 'd14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1'
 
 
-def find_or_make_model(identifier: str, code: str | None = None) -> ModelData:
+def find_or_make_model(identifier: str, code: str | None = None, dataset: DatasetData | None = None) -> ModelData:
     """The model that an identifier means; ``chgnet-0.3.0`` and the like are made from what the code's Python has.
+
+    ``recorded:NAME`` is the model of this name whose predictions came with the data set.
 
     :param code: what the code to ask is called; see `find_code`.
     :raises PcmError: where there is no such model, or no code to ask.
@@ -28,6 +32,10 @@ def find_or_make_model(identifier: str, code: str | None = None) -> ModelData:
     from aiida_pcm.data.model import ModelData
     from aiida_pcm.graph.inventory import find_node
 
+    if identifier.startswith(f'{KIND}:'):
+        if dataset is None:
+            raise PcmError('A recorded model belongs to a data set, and none is named.', 'Compare the data set alone.')
+        return ModelData.recorded(identifier.removeprefix(f'{KIND}:'), dataset)
     kind, _, name = identifier.partition('-')
     if kind != 'chgnet' or name not in CHGNET_NAMES:
         return find_node(identifier, ModelData, 'model')

@@ -1,4 +1,4 @@
-"""The whole audit: split, falsify, draw the envelope, validate, certify."""
+"""The whole audit: split, falsify, learn a score where one is asked for, draw the envelope, validate, certify."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from aiida_pcm.workchains.certify import CertifyWorkChain
 from aiida_pcm.workchains.envelope import EnvelopeWorkChain
 from aiida_pcm.workchains.falsify import FalsifyWorkChain
 from aiida_pcm.workchains.protocol import load
+from aiida_pcm.workchains.risk import RiskWorkChain
 from aiida_pcm.workchains.validate import ValidateWorkChain
 
 FALSIFY_OWN = ('dataset', 'property', 'tolerance', 'features', 'elemental_references')
+RISK_OWN = ('dataset', 'evaluation', 'table', 'tolerance', 'failure_rate')
 ENVELOPE_OWN = ('dataset', 'table', 'tolerance', 'failure_rate')
 VALIDATE_OWN = ('dataset', 'evaluation', 'table', 'query_log', 'envelope', 'property', 'tolerance')
 
@@ -39,8 +41,8 @@ def _can_be_audited(inputs: Mapping[str, Any]) -> None:
         search = divide(inputs['dataset'].materials, inputs['property'].value)['search']
         if len(set(search.groups.tolist())) < 2:
             raise PcmError('The search part has a single group; no box can be drawn.', 'Bring more groups.')
-    if isinstance(inputs.get('model'), ModelData) and isinstance(inputs.get('selftest'), orm.Dict):
-        selftests.require(inputs['model'], inputs['selftest'], precision_of(inputs['falsify']['evaluate']))
+    if isinstance(inputs.get('model'), ModelData) and 'falsify' in inputs and not inputs['model'].is_recorded:
+        selftests.require(inputs['model'], inputs.get('selftest'), precision_of(inputs['falsify']['evaluate']))
 
 
 class AuditWorkChain(WorkChain):
@@ -64,7 +66,18 @@ class AuditWorkChain(WorkChain):
             required=False,
             help='For formation energies, see pcm.evaluate.base. Default: the data set, both parts together.',
         )
-        spec.input('selftest', valid_type=orm.Dict, help='The self-test that it passed, see pcm.selftest.')
+        spec.input(
+            'selftest',
+            valid_type=orm.Dict,
+            required=False,
+            help='The self-test that it passed, see pcm.selftest. Only a recorded model has none.',
+        )
+        spec.expose_inputs(
+            RiskWorkChain,
+            exclude=RISK_OWN,
+            namespace='risk',
+            namespace_options={'required': False, 'populate_defaults': False, 'help': 'Left out: no learned score.'},
+        )
         spec.expose_inputs(EnvelopeWorkChain, exclude=ENVELOPE_OWN, namespace='envelope')
         spec.expose_inputs(
             ValidateWorkChain,
@@ -78,6 +91,7 @@ class AuditWorkChain(WorkChain):
             cls.split,
             cls.falsify,
             cls.inspect_falsify,
+            if_(cls.should_learn)(cls.learn, cls.inspect_learn),
             cls.draw_envelope,
             cls.inspect_envelope,
             if_(cls.should_validate)(cls.validate, cls.inspect_validate),
@@ -88,17 +102,20 @@ class AuditWorkChain(WorkChain):
         spec.output('envelope', valid_type=orm.Dict, help='The box, and how it was picked.')
         spec.output('query_log', valid_type=orm.ArrayData, help='Every query, and the counterexamples.')
         spec.output('evaluation', valid_type=orm.ArrayData, help='Predictions for the search part.')
+        spec.output('risk', valid_type=orm.SinglefileData, required=False, help='The frozen risk model.')
+        spec.output('risk_report', valid_type=orm.Dict, required=False, help='How good its score is, out of fold.')
         spec.output('validation', valid_type=orm.Dict, required=False, help='What Quantum ESPRESSO said.')
         spec.exit_code(410, 'ERROR_FALSIFY_FAILED', message='The search for failures failed: {reason}')
         spec.exit_code(411, 'ERROR_ENVELOPE_FAILED', message='No envelope could be drawn: {reason}')
         spec.exit_code(412, 'ERROR_VALIDATE_FAILED', message='Quantum ESPRESSO could not be asked: {reason}')
         spec.exit_code(413, 'ERROR_CERTIFY_FAILED', message='There is no certificate: {reason}')
+        spec.exit_code(414, 'ERROR_RISK_FAILED', message='No score could be learned: {reason}')
 
     @classmethod
     def get_builder_from_protocol(
         cls,
         codes: Mapping[str, orm.AbstractCode | None],
-        model: orm.Data,
+        model: ModelData,
         dataset: DatasetData,
         property: str = 'force',
         tolerance: float | None = None,
@@ -106,13 +123,16 @@ class AuditWorkChain(WorkChain):
         protocol: str | None = None,
         overrides: dict[str, Any] | None = None,
         elemental_references: orm.Dict | DatasetData | None = None,
+        learn_score: bool = False,
     ) -> ProcessBuilder:
         """Builder with the inputs of a protocol; ``overrides`` come last, unknown keys are an error.
 
         :param codes: ``model`` and ``lean``; ``pw`` may be None, and then nothing is validated, nor is a property that
             takes a scan of volumes or the energies of the elements.
         :param tolerance: in the property's unit; None for the property's default.
-        :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks; a model without a passed self-test.
+        :param learn_score: learn on the search part where the model fails, and let the box have a side in that score.
+        :raises PcmError: for what makes no audit, see aiida_pcm.workchains.checks; a model without a passed self-test,
+            unless its predictions were recorded.
         """
         parse_rate(failure_rate)
         _require(codes)
@@ -132,11 +152,14 @@ class AuditWorkChain(WorkChain):
             given['elemental_references'] = elemental_references
         _can_be_audited(given)
         falsify = FalsifyWorkChain.get_builder_from_protocol(codes['model'], model, dataset, overrides=inputs)
-        precision = precision_of(falsify.evaluate)
-        given['selftest'] = selftests.require(model, selftests.latest(model, precision), precision)
+        if not model.is_recorded:
+            precision = precision_of(falsify.evaluate)
+            given['selftest'] = selftests.require(model, selftests.latest(model, precision), precision)
         builder = cls.get_builder()
         builder._merge(given)
         builder.falsify._merge(_without(falsify, 'model', *FALSIFY_OWN))
+        if learn_score:
+            builder.risk.settings = orm.Dict(inputs['risk']['settings'])
         builder.envelope.settings = orm.Dict(inputs['envelope']['settings'])
         builder.envelope.seed = orm.Int(inputs['envelope']['seed'])
         builder.lean.code = codes['lean']
@@ -175,11 +198,35 @@ class AuditWorkChain(WorkChain):
         self.out('evaluation', self.ctx.falsify.outputs.evaluation)
         return None
 
+    def should_learn(self) -> bool:
+        """Whether a learned score was asked for."""
+        return 'risk' in self.inputs
+
+    def learn(self) -> None:
+        """One more feature for the box."""
+        inputs = self.exposed_inputs(RiskWorkChain, 'risk')
+        found = self.ctx.falsify.outputs
+        inputs.update(self._given('tolerance', 'failure_rate'), dataset=self.ctx.search)
+        self.to_context(risk=self.submit(RiskWorkChain, evaluation=found.evaluation, table=found.table, **inputs))
+
+    def inspect_learn(self) -> ExitCode | None:
+        """Hand on the frozen model."""
+        if not self.ctx.risk.is_finished_ok:
+            return self.exit_codes.ERROR_RISK_FAILED.format(reason=_reason(self.ctx.risk))
+        self.out('risk', self.ctx.risk.outputs.risk)
+        self.out('risk_report', self.ctx.risk.outputs.report)
+        return None
+
+    def _table(self) -> orm.ArrayData:
+        """Features and errors of the search part, with the learned score where there is one."""
+        source: orm.ProcessNode = self.ctx.get('risk', self.ctx.falsify)
+        return source.outputs.table
+
     def draw_envelope(self) -> None:
         """Stage 2."""
         inputs = self.exposed_inputs(EnvelopeWorkChain, 'envelope')
         inputs.update(self._given('tolerance', 'failure_rate'), dataset=self.ctx.search)
-        self.to_context(envelope=self.submit(EnvelopeWorkChain, table=self.ctx.falsify.outputs.table, **inputs))
+        self.to_context(envelope=self.submit(EnvelopeWorkChain, table=self._table(), **inputs))
 
     def inspect_envelope(self) -> ExitCode | None:
         """Hand on the box."""
@@ -200,7 +247,7 @@ class AuditWorkChain(WorkChain):
         inputs = self.exposed_inputs(ValidateWorkChain, 'validate')
         found = self.ctx.falsify.outputs
         inputs.update(self._given('property', 'tolerance'), dataset=self.ctx.search)
-        inputs.update(evaluation=found.evaluation, table=found.table, query_log=found.query_log)
+        inputs.update(evaluation=found.evaluation, table=self._table(), query_log=found.query_log)
         self.to_context(validate=self.submit(ValidateWorkChain, envelope=self.ctx.envelope.outputs.envelope, **inputs))
 
     def inspect_validate(self) -> ExitCode | None:
@@ -215,10 +262,13 @@ class AuditWorkChain(WorkChain):
         inputs = self.exposed_inputs(CertifyWorkChain)
         evaluate = self.exposed_inputs(FalsifyWorkChain, 'falsify')
         inputs.update({name: value for name, value in evaluate.items() if name in CertifyWorkChain.spec().inputs})
-        inputs.update(self._given('model', 'selftest', 'property', 'tolerance', 'failure_rate', 'features'))
+        inputs.update(self._given('model', 'property', 'tolerance', 'failure_rate', 'features'))
+        inputs.update({'selftest': self.inputs.selftest} if 'selftest' in self.inputs else {})
         inputs.update(self._elements())
         inputs.update(dataset=self.ctx.certification, envelope=self.ctx.envelope.outputs.envelope)
         inputs.update(query_log=self.ctx.falsify.outputs.query_log)
+        if 'risk' in self.ctx:
+            inputs.update(risk=self.ctx.risk.outputs.risk, risk_report=self.ctx.risk.outputs.report)
         if 'validate' in self.ctx:
             inputs.update(validation=self.ctx.validate.outputs.validation)
         self.to_context(certify=self.submit(CertifyWorkChain, **inputs))

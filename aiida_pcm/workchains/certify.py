@@ -40,12 +40,19 @@ class CertifyWorkChain(WorkChain):
         )
         spec.input('envelope', valid_type=orm.Dict, help='The box, from pcm.envelope.')
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
+        spec.input(
+            'risk',
+            valid_type=orm.SinglefileData,
+            required=False,
+            help='The frozen risk model of which the box has a side, from pcm.risk.',
+        )
+        spec.input('risk_report', valid_type=orm.Dict, required=False, help='From pcm.risk; printed, not proved.')
         spec.input('selftest', valid_type=orm.Dict, required=False, help='That the model passed; printed, not proved.')
         spec.input('validation', valid_type=orm.Dict, required=False, help='From pcm.validate; printed, not proved.')
         spec.input(
             'query_log', valid_type=orm.ArrayData, required=False, help='From pcm.falsify; its sums are printed.'
         )
-        spec.inputs.validator = checks.comparison_validator
+        spec.inputs.validator = checks.certified_validator
         spec.outline(
             cls.look_up,
             if_(cls.is_certified)(cls.return_certificate).else_(
@@ -140,8 +147,10 @@ class CertifyWorkChain(WorkChain):
             return self.exit_codes.ERROR_EVALUATION_FAILED.format(
                 process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
             )
-        table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features)
-        printed = {name: inputs[name] for name in ('validation', 'query_log', 'selftest') if name in inputs}
+        scored = {'risk': inputs.risk} if 'risk' in inputs else {}
+        table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features, **scored)
+        names = ('validation', 'query_log', 'selftest', 'risk_report')
+        printed = {name: inputs[name] for name in names if name in inputs}
         self.ctx.draft = draft_certificate(self.ctx.claim, inputs.dataset, table, **printed)
         return None
 

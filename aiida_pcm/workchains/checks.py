@@ -7,15 +7,18 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_pcm.data.arrays import references_of
+from aiida_pcm.data.arrays import references_of, risk_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
+from aiida_pcm.science import recorded
 from aiida_pcm.science.certification import check_noise, parse_rate
 from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.failure import check_tolerance, get_property
 from aiida_pcm.science.features import known_before_dft
+from aiida_pcm.science.features.scores import is_score, name_of
 from aiida_pcm.science.formation import check_references
-from aiida_pcm.science.strategies import STRATEGIES
+from aiida_pcm.science.risk import Settings
+from aiida_pcm.science.strategies import EXTERNAL, STRATEGIES
 
 
 def as_validator(check: Callable[..., None]) -> Callable[[Any, Any], str | None]:
@@ -43,10 +46,12 @@ def comparison(inputs: Mapping[str, Any]) -> None:
     if reference is None:
         raise PcmError(f'Data set {dataset.label} has no reference values.', 'Compute or import a reference first.')
     materials = dataset.materials
-    if not materials.has_structures:
+    if model.is_recorded:
+        recorded.check_source(materials, model.base.attributes.get('arguments'), wanted.name)
+    elif not materials.has_structures:
         raise PcmError(
             f'Data set {dataset.label} has compositions and no structures: a model cannot be asked.',
-            'Import the structures, or compare the predictions that came with it: aiida-pcm compare DATASET.',
+            'Import the structures, or audit predictions that came with it: aiida-pcm audit recorded:NAME DATASET.',
         )
     elements = (materials.elements(row) for row in range(len(materials)))
     check_comparable(wanted.quantity, model.convention, reference, elements)
@@ -58,11 +63,31 @@ def comparison(inputs: Mapping[str, Any]) -> None:
         check_noise(materials, wanted, inputs['tolerance'].value)
 
 
+def certified(inputs: Mapping[str, Any]) -> None:
+    """A comparison, and for a side of the box in a learned score the model that gives it."""
+    comparison(inputs)
+    envelope, model = inputs.get('envelope'), inputs.get('risk')
+    if not isinstance(envelope, orm.Dict):
+        return  # a missing or mistyped port has its own message
+    wanted = {side['feature'] for side in envelope['box'] if is_score(side['feature'])}
+    given = name_of(risk_of(model).sha256) if isinstance(model, orm.SinglefileData) else None
+    if missing := sorted(wanted - {given}):
+        raise PcmError(
+            f'The box has a side in {missing[0]}, and the risk model given is {given or "none"}.',
+            'Give the risk model that pcm.risk froze before the box was drawn.',
+        )
+
+
 def searched(inputs: Mapping[str, Any]) -> None:
     """A comparison on anything but a certification part, which only pcm.certify may open."""
     dataset = inputs.get('dataset')
     if isinstance(dataset, DatasetData) and dataset.materials.metadata.get('part') == 'certification':
         raise PcmError('This is the certification part; searching in it would use it up.', 'Give the search part.')
+    strategies = inputs.get('strategies')
+    if isinstance(strategies, orm.List) and EXTERNAL in strategies.get_list() and 'transcript' not in inputs:
+        raise PcmError(
+            'The strategy external needs what its player said.', 'Play first: aiida-pcm play; then give the transcript.'
+        )
     comparison(inputs)
 
 
@@ -75,7 +100,7 @@ def formable(inputs: Mapping[str, Any]) -> None:
     model, dataset, quantity = (inputs.get(name) for name in ('model', 'dataset', 'property'))
     if not (isinstance(model, ModelData) and isinstance(dataset, DatasetData) and isinstance(quantity, orm.Str)):
         return  # a missing or mistyped port has its own message
-    if not get_property(quantity.value).formed:
+    if not get_property(quantity.value).formed or model.is_recorded:
         return
     materials, given = dataset.materials, inputs.get('elemental_references', dataset)
     if 'formation_energy' not in materials.references:
@@ -95,13 +120,24 @@ def _rate(node: orm.Str) -> None:
 
 
 def _features(node: orm.List) -> None:
-    if not node.get_list():
+    names = node.get_list()
+    if not names:
         raise PcmError('No features were named.', 'Name at least one of aiida_pcm.science.features.')
+    if learned := [name for name in names if is_score(name)]:
+        raise PcmError(f'{learned[0]} is learned in the audit.', 'Leave it out, and ask for a learned score: --score.')
 
 
 def _strategies(node: orm.List) -> None:
-    if unknown := sorted(set(node.get_list()) - set(STRATEGIES)) or not node.get_list():
-        raise PcmError(f'Unknown strategies: {unknown}.', f'Use some of {", ".join(STRATEGIES)}.')
+    names, known = node.get_list(), (*STRATEGIES, EXTERNAL)
+    if not names or set(names) - set(known):
+        raise PcmError(f'These are no strategies: {names}.', f'Name some of {", ".join(known)}.')
+
+
+def _risk(node: orm.Dict) -> None:
+    try:
+        Settings(**node.get_dict())
+    except TypeError as error:
+        raise PcmError(f'These are no settings of a risk model: {error}.', 'See science.risk.Settings.') from error
 
 
 def _positive(node: Any) -> None:
@@ -116,8 +152,10 @@ def add_max_concurrent(spec: Any, help: str) -> None:
 
 
 comparison_validator = as_validator(comparison)
+certified_validator = as_validator(certified)
 searched_validator = as_validator(searched)
 rate_validator = as_validator(_rate)
 features_validator = as_validator(_features)
 strategies_validator = as_validator(_strategies)
+risk_validator = as_validator(_risk)
 positive_validator = as_validator(_positive)

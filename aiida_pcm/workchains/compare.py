@@ -11,6 +11,7 @@ from aiida.engine import ExitCode, ProcessBuilder, WorkChain, while_
 
 from aiida_pcm.calcfunctions.compare_models import compare_models
 from aiida_pcm.calcfunctions.split_dataset import split_dataset
+from aiida_pcm.calcfunctions.transfer_risk import transfer_risk
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.comparison import ENERGY_WINDOW, SIGNED, Entrant, check_table
@@ -181,6 +182,19 @@ def compare_recorded(
     found: dict[str, Any] = compare_models(
         dataset, orm.Str(quantity), orm.Float(tolerance), orm.Dict(inputs['settings']), orm.Int(inputs['seed'])
     )
+    return found
+
+
+def transferred(dataset: DatasetData, errors: orm.ArrayData, seed: int = 0) -> orm.Dict:
+    """Whether what is learned from the failures of one model tells those of another, from the errors of a comparison.
+
+    :raises PcmError: where nothing can be learned.
+    """
+    _, node = transfer_risk.run_get_node(dataset, errors, orm.Int(seed))
+    if not node.is_finished_ok:
+        what, _, remedy = str(node.exit_message).partition('\n')
+        raise PcmError(what, remedy or 'Compare more materials.')
+    found: orm.Dict = node.outputs.result
     return found
 
 

@@ -124,9 +124,9 @@ def test_noise_is_taken_from_the_data_set_and_its_absence_is_an_assumption():
     measured = part(['a', 'b'], noise={'force': 0.012})
     assert noise_of(measured, force) == claim(measured)['noise'] == 0.012
     assert noise_of(measured, stress) == noise_of(part(['a']), force) == 0.0
-    assert not any('noise' in text for text in assumptions(measured, force, {}))
-    assert any('0 GPa' in text for text in assumptions(measured, stress, {}))
-    assert any('0 eV/A' in text for text in assumptions(part(['a']), force, {}))
+    assert not any('noise' in text for text in assumptions(measured, force, {}, 'chgnet'))
+    assert any('0 GPa' in text for text in assumptions(measured, stress, {}, 'chgnet'))
+    assert any('0 eV/A' in text for text in assumptions(part(['a']), force, {}, 'chgnet'))
 
 
 def test_a_reference_no_better_than_the_tolerance_is_refused():
@@ -283,6 +283,6 @@ def test_what_is_no_rate(text, what):
 @pytest.mark.parametrize(('word', 'said'), [('not seen', '"Not seen"'), ('unknown', 'is not known'), ('seen', None)])
 def test_what_is_assumed_about_the_training_data_follows_the_rows(word, said):
     of = part(['a', 'b'], frame='GENERATED')
-    stated = assumptions(replace(of, seen=np.full(2, SEEN[word], dtype=np.int8)), get_property('force'), {})
+    stated = assumptions(replace(of, seen=np.full(2, SEEN[word], dtype=np.int8)), get_property('force'), {}, 'chgnet')
     about = [line for line in stated if 'training data' in line]
     assert len(about) == (said is not None) and all(said in line for line in about)

@@ -193,7 +193,7 @@ def test_noise_goes_with_the_parts_into_the_claim(aiida_profile_clean):
         frozen = {'model': MODEL, 'quantity': quantity, 'tolerance': tolerance, 'requested': Fraction(1, 5), 'use': 1}
         assert make_claim(part=part, box=box, **frozen)['noise'] == measured
         assert noise_of(parts['search'], get_property(quantity)) == measured
-        assert not any('not measured' in text for text in assumptions(part, get_property(quantity), {}))
+        assert not any('not measured' in text for text in assumptions(part, get_property(quantity), {}, 'chgnet'))
     unchanged = split_dataset(DatasetData(materials=whole), orm.Str('force'))['certification'].materials
     assert unchanged.metadata['part_sha256'] == part.metadata['part_sha256'], 'noise opens no new part'
 

@@ -11,6 +11,7 @@ from aiida.engine import ExitCode, ProcessBuilder, WorkChain, append_, if_, whil
 from aiida_pcm.calcfunctions.fit_volumes import fit_volumes
 from aiida_pcm.calcfunctions.form_energies import form_energies
 from aiida_pcm.calcfunctions.merge_evaluations import merge_evaluations
+from aiida_pcm.calcfunctions.recall_predictions import recall_predictions
 from aiida_pcm.calcfunctions.scan_volumes import scan_volumes
 from aiida_pcm.calcfunctions.slice_dataset import slice_dataset
 from aiida_pcm.calculations.evaluate import EvaluateCalculation
@@ -48,6 +49,8 @@ class EvaluateBaseWorkChain(WorkChain):
     in its place, and fitted. Formation energies take the energies of the elements, in the convention of the model; they
     are handed over only if no class of materials is off as a whole, which would be another convention and no error.
     Whoever needs predictions names the property, and gets what it takes.
+
+    A recorded model (`ModelData.recorded`) is not run: its predictions came with the data set.
 
     Structures that fail are listed in the report, with indices in the whole data set, and do not stop the chain, unless
     all of them fail or more than ``max_failed_fraction`` do.
@@ -100,12 +103,14 @@ class EvaluateBaseWorkChain(WorkChain):
         )
         spec.inputs.validator = as_validator(formable)
         spec.outline(
-            if_(cls.should_scan)(cls.scan).else_(cls.as_given),
-            cls.slice,
-            while_(cls.some_are_left)(cls.run_some, cls.inspect_some),
-            if_(cls.is_sliced)(cls.merge).else_(cls.take),
-            if_(cls.should_scan)(cls.fit),
-            if_(cls.should_form)(cls.form),
+            if_(cls.is_recorded)(cls.recall).else_(
+                if_(cls.should_scan)(cls.scan).else_(cls.as_given),
+                cls.slice,
+                while_(cls.some_are_left)(cls.run_some, cls.inspect_some),
+                if_(cls.is_sliced)(cls.merge).else_(cls.take),
+                if_(cls.should_scan)(cls.fit),
+                if_(cls.should_form)(cls.form),
+            ),
             cls.judge,
         )
         spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress of each structure.')
@@ -152,6 +157,15 @@ class EvaluateBaseWorkChain(WorkChain):
         builder.evaluate.parameters = orm.Dict(inputs['evaluate']['parameters'])
         builder.evaluate.metadata.options.update(inputs['evaluate']['options'])
         return builder
+
+    def is_recorded(self) -> bool:
+        """Whether the predictions are there already, in a column of the data set."""
+        return self.inputs.model.is_recorded
+
+    def recall(self) -> None:
+        """What the column says."""
+        recalled = recall_predictions(self.inputs.dataset, self.inputs.model)
+        self.ctx.evaluation, self.ctx.summary = recalled['evaluation'], recalled['report']
 
     def should_scan(self) -> bool:
         """Whether single points at the structures given are not enough."""
