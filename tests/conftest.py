@@ -17,6 +17,7 @@ from hypothesis import settings
 _AIIDA_PATH = tempfile.mkdtemp(prefix='aiida-pcm-tests-')
 os.environ['AIIDA_PATH'] = _AIIDA_PATH
 os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # spinning threads starve a busy machine
 atexit.register(shutil.rmtree, _AIIDA_PATH, ignore_errors=True)
 
 # How long an example takes is no property of the code: the machine may be busy.

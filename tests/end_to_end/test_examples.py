@@ -68,7 +68,7 @@ def test_three_potentials(set_up, root, shared, small_mace, tmp_path, monkeypatc
     ]
     code = orm.load_code('pcm-python@localhost')
     for model in models:
-        run_selftest(code, model)
+        run_selftest(code, model, ['Mg', 'O'] if model.label == 'mace' else ['Si'])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('sys.argv', ['03_three_potentials.py', *(model.label for model in models)])
     names = runpy.run_path(str(root / 'examples' / '03_three_potentials.py'), run_name='__main__')
