@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,12 +85,12 @@ def small_mace(shared: Path) -> Path:
     return train_mace(shared)
 
 
-def run_selftest(code, model):
-    """The self-test of a model on silicon alone, because four crystals take a minute; it must be passed."""
+def run_selftest(code, model, elements: Sequence[str] = ('Si',)):
+    """The self-test of a model, on silicon alone because four crystals take a minute; it must be passed."""
     from aiida.engine import run_get_node
 
     from aiida_pcm.workchains.selftest import SelftestWorkChain
 
-    results, node = run_get_node(SelftestWorkChain.get_builder_from_protocol(code, model, ['Si']))
+    results, node = run_get_node(SelftestWorkChain.get_builder_from_protocol(code, model, list(elements)))
     assert node.is_finished_ok and results['selftest']['accepted'], node.exit_message
     return results['selftest']

@@ -62,7 +62,8 @@ def require(model: ModelData, selftest: orm.Dict | None, precision: str = 'float
         failed = ', '.join(check['name'] for check in stated['checks'] if check['counted'] and not check['passed'])
         raise PcmError(
             f'{model.label} did not pass its self-test {selftest.uuid[:8]}: {failed}.',
-            'Mend the model or how it is called, and test it again; what is wrong there cannot be audited.',
+            f'If it knows few elements, name some: aiida-pcm model test {model.uuid[:8]} --elements "Si O". '
+            'Otherwise mend it or how it is called; what is wrong there cannot be audited.',
         )
     return selftest
 

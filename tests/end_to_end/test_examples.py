@@ -13,6 +13,10 @@ from aiida import orm
 
 from aiida_pcm.graph.closure import ancestors
 from aiida_pcm.graph.lineage import collapsed_dot
+from aiida_pcm.science.conventions import Convention
+from aiida_pcm.setup.models import add_model, find_or_make_model
+
+from ..models import run_selftest, small_mace  # noqa: F401  pytest finds the fixture by its name here
 
 pytestmark = pytest.mark.slow
 
@@ -51,3 +55,28 @@ def test_first_certificate(set_up, root, capsys):
     picture = collapsed_dot(certificate)
     assert picture.count(f'label="PwCalculation\\n({labels["PwCalculation"]})"') == 1
     assert len(picture.splitlines()) < 200
+
+
+@pytest.mark.shared
+def test_three_potentials(set_up, root, shared, small_mace, tmp_path, monkeypatch, capsys):  # noqa: F811
+    """CHGNet, TensorNet and a MACE, which knows few elements and misses the others."""
+    tensornet = shared / 'models' / 'TensorNet-MatPES-PBE-v2025.1' / 'matgl4'
+    models = [
+        find_or_make_model('chgnet-0.3.0'),
+        add_model(f'matgl:{tensornet}', None, label='tensornet'),
+        add_model(f'mace:{small_mace}', None, Convention('PBE'), label='mace', trust_pickle=True),
+    ]
+    code = orm.load_code('pcm-python@localhost')
+    for model in models:
+        run_selftest(code, model, ['Mg', 'O'] if model.label == 'mace' else ['Si'])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', ['03_three_potentials.py', *(model.label for model in models)])
+    names = runpy.run_path(str(root / 'examples' / '03_three_potentials.py'), run_name='__main__')
+    said = capsys.readouterr().out
+    missed, rows = names['missed'], names['search'].n_rows
+    parts = [missed[kind]['count'] for kind in ('all', 'none', 'exactly_one')]
+    assert missed['rows'] == rows and 0 < sum(parts) <= rows
+    assert all(f'missed by {kind}: ' in said for kind in ('all', 'none', 'exactly one'))
+    pairs = {'chgnet_0_3_0 and mace', 'chgnet_0_3_0 and tensornet', 'mace and tensornet'}
+    assert pairs <= set(said.splitlines())
+    assert 'tensornet' in (tmp_path / 'comparison.html').read_text()

@@ -37,7 +37,7 @@ SHA = '0' * 64
 class Toy:
     """A calculator of ase as a potential of the runner."""
 
-    weights_sha256, device = SHA, 'cpu'
+    weights_sha256, device, batch_atoms = SHA, 'cpu', 256
 
     def __init__(self, make: Callable[[], Any], elements: list[str], edits: bool = False) -> None:
         self.make = make
