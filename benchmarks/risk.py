@@ -18,7 +18,7 @@ import os
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before libgomp is loaded: spinning threads starve a busy machine
 
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,6 @@ import numpy as np
 import wbm
 import wbm_features
 from common import arguments, figure
-from scipy.stats import pearsonr, spearmanr
 
 from aiida_pcm.science import risk
 from aiida_pcm.science.materials import Array, MaterialSet
@@ -36,8 +35,7 @@ from aiida_pcm.science.strata import anion_class
 
 QUICK_ROWS = 4000
 TRANSFER = (wbm.AUDITED, *wbm.THREE_PEERS)
-# Boosting alone: importance and transfer need many predictions, and no best figure.
-LIGHT = risk.Settings(iterations=150, forest=0)
+LIGHT = risk.LIGHT  # a name of its own, for tests to make lighter
 TARGETS = {'auc_single_model_random': 0.87, 'auc_three_peers_random': 0.89, 'auc_all_peers_random': 0.95} | {
     f'coverage_at_10pct_{name}_{folds}': target
     for name, target in (('three_peers', 0.58), ('all_peers', 0.70))
@@ -235,49 +233,37 @@ def transfer(run: Run) -> None:
     if len(models) < 2:
         return
     materials = having(run.materials, models)
-    columns = {name: inputs(materials, name, []) for name in models}
-    failed = {name: failures(materials, name) for name in models}
-    blocks = {'element fractions': list(wbm_features.element_fractions(materials))}
-    importance: dict[str, Mapping[str, float]] = {}
-    found: dict[tuple[str, str], risk.Figure] = {}
-    for name in models:
-        known = wbm_features.stages(columns[name])
-        chosen = replace(LIGHT, seed=run.given.seed)
-        fitted = risk.cross_fit(columns[name], failed[name], materials.groups, chosen, 'grouped', known)
-        for other in models:
-            judged = risk.Judged(fitted.predict(columns[other]), failed[other], materials.groups)
-            found[name, other] = judged.summary(run.given.seed, run.resamples)['auc']
-        importance[name] = fitted.importance(columns[name], failed[name], blocks, run.given.seed)
-    report_transfer(run, models, found, len(materials))
-    report_importance(run, models, importance, len(materials))
+    columns = [inputs(materials, name, []) for name in models]
+    failed = [failures(materials, name) for name in models]
+    light, stages = replace(LIGHT, seed=run.given.seed), wbm_features.stages(columns[0])
+    found = risk.transfer(models, columns, failed, materials.groups, light, stages, run.resamples)
+    report_transfer(run, found, len(materials))
+    report_importance(run, found, len(materials))
 
 
-def report_transfer(run: Run, models: Sequence[str], found: Mapping[tuple[str, str], risk.Figure], n: int) -> None:
-    for (name, other), one in found.items():
-        run.report(f'transfer_auc.{name}~{other}', one.value, '1', n, low=one.low, high=one.high)
-    apart = [found[pair].value for pair in itertools.permutations(models, 2)]
-    same = [found[name, name].value for name in models]
-    matrix = [[round(found[name, other].value, 4) for other in models] for name in models]
+def report_transfer(run: Run, found: risk.Transfer, n: int) -> None:
+    for name, row in zip(found.models, found.auc, strict=True):
+        for other, one in zip(found.models, row, strict=True):
+            run.report(f'transfer_auc.{name}~{other}', one.value, '1', n, low=one.low, high=one.high)
+    matrix = found.matrix()
     run.report(
-        'transfer_auc_mean', float(np.mean(apart)), '1', n, paper=PAPER_TRANSFER, differs=DIFFERS, models=list(models),
-        matrix=matrix, mean_of_diagonal=float(np.mean(same)), rows_learned_columns_judged=True,
+        'transfer_auc_mean', found.mean_apart(), '1', n, paper=PAPER_TRANSFER, differs=DIFFERS,
+        models=list(found.models), matrix=matrix.round(4).tolist(), mean_of_diagonal=float(np.diag(matrix).mean()),
+        rows_learned_columns_judged=True,
     )  # fmt: skip
 
 
-def report_importance(run: Run, models: Sequence[str], importance: Mapping[str, Mapping[str, float]], n: int) -> None:
-    values = {name: np.array(list(importance[name].values())) for name in models}
-    pairs = list(itertools.combinations(models, 2))
-    pearson = [float(pearsonr(values[first], values[second])[0]) for first, second in pairs]
-    spearman = [float(spearmanr(values[first], values[second])[0]) for first, second in pairs]
-    for name in models:
-        first = sorted(importance[name].items(), key=lambda item: -item[1])[:10]
+def report_importance(run: Run, found: risk.Transfer, n: int) -> None:
+    for name, importance in zip(found.models, found.importance, strict=True):
+        first = sorted(importance.items(), key=lambda item: -item[1])[:10]
         run.report(
             f'importance.{name}', first[0][1], '1', n, most_important={key: round(drop, 4) for key, drop in first}
         )
+    pairs = found.correlations()
+    pearson, spearman = ([pair[kind] for pair in pairs.values()] for kind in ('pearson', 'spearman'))
     run.report(
         'importance_correlation', float(np.mean(pearson)), '1', n, paper=PAPER_IMPORTANCE, differs=DIFFERS,
-        spearman=float(np.mean(spearman)), pairs=['~'.join(pair) for pair in pairs], pearson_of_pairs=pearson,
-        spearman_of_pairs=spearman,
+        spearman=float(np.mean(spearman)), pairs=list(pairs), pearson_of_pairs=pearson, spearman_of_pairs=spearman,
     )  # fmt: skip
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from ase.data import chemical_symbols
 from wbm import AUDITED, PROPERTY, STAGES, THREE_PEERS, TOLERANCE
 
 from aiida_pcm.science import features
-from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.features.composition import fraction_of
+from aiida_pcm.science.materials import Array, MaterialSet, all_elements
 from aiida_pcm.science.risk.baselines import peers_distance, peers_spread
 
 POST_DFT_NAMES = tuple(name for name, stage in STAGES.items() if stage == features.POST_DFT)
@@ -98,12 +98,4 @@ def stages(names: Iterable[str]) -> dict[str, str]:
 
 def element_fractions(materials: MaterialSet) -> dict[str, Array]:
     """``fraction:<element>``, share of the atoms, for every element of the table: for a learner, too many for a box."""
-    counts = np.diff(materials.offsets)
-    rows = np.repeat(np.arange(len(materials)), counts)
-    return {
-        f'fraction:{chemical_symbols[number]}': np.bincount(
-            rows, weights=materials.numbers == number, minlength=len(materials)
-        )
-        / counts
-        for number in np.unique(materials.numbers)
-    }
+    return features.table(materials, names=[fraction_of(symbol) for symbol in all_elements(materials)])
