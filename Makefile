@@ -23,7 +23,7 @@ KEY := $(shell (cat $(INPUTS); echo '$(TORCH)') | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.pcm-installed-$(KEY)
 TESTABLE := $(VENV)/.pcm-testable-$(KEY)
 
-.PHONY: help audit test lint clean environment pw
+.PHONY: help audit test lint clean environment pw verifier
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
@@ -80,6 +80,10 @@ $(BIN)/activate-pcm: | $(INSTALLED)
 
 pw:
 	@bash scripts/install_pw.sh
+
+# One file that checks certificates without AiiDA; the same bytes on every machine.
+verifier:
+	@$(PYTHON) scripts/build_verifier.py
 
 clean:
 	@bash scripts/clean.sh '$(VENV)'

@@ -164,7 +164,7 @@ class LeanCalculation(CalcJob):
         }
         contents = {
             runner.JOB_FILE: json.dumps(job, indent=1, sort_keys=True).encode(),
-            _TEXT: schema.lean_text(document).encode(),
+            _TEXT: schema.lean_text({**document, 'lean': None}).encode(),  # always for the present library
             _RUNNER.name: _RUNNER.read_bytes(),
             **{f'{_FOLDER}/{name}': (LIBRARY / name).read_bytes() for name in sources},
         }

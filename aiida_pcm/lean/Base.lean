@@ -602,7 +602,7 @@ theorem log2_succ_pin (a : Nat) :
 
 end Nat
 
-/-! ## Lists, characters and strings -/
+/-! ## Lists -/
 
 set_option genCtorIdx false in
 inductive List (α : Type u) where
@@ -639,6 +639,41 @@ theorem map_append {α : Type u} {β : Type v} (f : α → β) (ys : List α) :
 
 end List
 
+/-! ## Lists of numbers and rows, in general -/
+
+/-- The list f 0, f 1, ... of n items. -/
+def listOf {α : Type} : Nat → (Nat → α) → List α
+  | .zero, _ => .nil
+  | .succ n, f => .cons (f .zero) (listOf n (fun i => f i.succ))
+
+/-- How many items of a list have a property. -/
+def count {α : Type} (p : α → Bool) : List α → Nat
+  | .nil => 0
+  | .cons x xs => (count p xs).add ((p x).pick 1 0)
+
+/-- Every item of a list has a property. -/
+def All {α : Type} (p : α → Prop) : List α → Prop
+  | .nil => True
+  | .cons x xs => And (p x) (All p xs)
+
+/-- The numbers of a list are pairwise distinct. -/
+def Distinct : List Nat → Prop
+  | .nil => True
+  | .cons x xs => And (All (fun y => Not (Eq x y)) xs) (Distinct xs)
+
+/-- Digit `i` of `x` in base `b`; the lowest is digit 0. -/
+def digit (b : Nat) : Nat → Nat → Nat
+  | x, .zero => x.mod b
+  | x, .succ i => digit b (x.div b) i
+
+/-- Pascal's triangle: in how many ways k of n can be chosen. -/
+def choose : Nat → Nat → Nat
+  | _, .zero => 1
+  | .zero, .succ _ => 0
+  | .succ n, .succ k => (choose n k).add (choose n k.succ)
+
+/-! ## Characters and strings -/
+
 /-- A character, of which nothing is used. The kernel writes characters as `Char.ofNat n`. -/
 structure Char where
   ofNat ::
@@ -651,3 +686,4 @@ structure String where
 
 theorem String.pin : Eq "ab" (String.ofList (.cons (Char.ofNat 97) (.cons (Char.ofNat 98) .nil))) := rfl
 theorem String.empty_pin : Eq "" (String.ofList .nil) := rfl
+theorem Char.pin : Eq 'a' (Char.ofNat 97) := rfl

@@ -1,62 +1,89 @@
 prelude
 import Spec
 /-! # Check: a total function that decides about a certificate
-It works on the packed numbers as they are: no list of rows is ever built. Nothing here need be trusted: `Sound` proves
-that whatever `check` accepts is `Valid`. -/
+It works on the packed numbers as they are, on all rows of a block at once: digits have a spare bit, so that adding
+the same number to each of them tells by that bit which are large enough, and no digit runs over into the next.
+Nothing here need be trusted: `Sound` proves that whatever `check` accepts is `Valid`. -/
 set_option autoImplicit false
 noncomputable section
 
-/-- `sides` decides `Sides`. -/
-def sides : List Range → Bool
-  | .nil => .true
-  | .cons r rs => ((Nat.ble 1 r.lo).and ((r.lo.ble r.hi).and (r.hi.blt wordBase))).and (sides rs)
+/-- Base of digits that have e bits and a spare one. -/
+def lane (e : Nat) : Nat := Nat.pow 2 e.succ
 
-/-- `fits` decides `Fit`. -/
-def fits (b : Nat) : Rows → Bool
-  | .block n x => x.blt (b.pow n)
-  | .join l r => (fits b l).and (fits b r)
+/-- The number with n digits 1. -/
+def ones (e n : Nat) : Nat := (((lane e).pow n).sub 1).div ((lane e).sub 1)
+
+/-- The spare bits of all digits of x, as digits 0 and 1. -/
+def spare (e n x : Nat) : Nat := (x.land ((ones e n).mul (Nat.pow 2 e))).div (Nat.pow 2 e)
+
+/-- Which of the n digits of x are at least `low`? As digits 0 and 1, if no spare bit of x is set. -/
+def atLeast (e n low x : Nat) : Nat := spare e n (x.add ((ones e n).mul ((Nat.pow 2 e).sub low)))
+
+/-- Which of the n digits of x are at least `low` and at most `high`? -/
+def between (n low high x : Nat) : Nat := (atLeast 32 n low x).land ((ones 32 n).sub (atLeast 32 n high.succ x))
+
+/-- Which of the rows lie in the box? -/
+def insideRows (n : Nat) : List Range → List Nat → Nat
+  | .nil, _ => ones 32 n
+  | .cons _ _, .nil => 0
+  | .cons r rs, .cons x xs => (between n r.lo r.hi x).land (insideRows n rs xs)
+
+/-- How many of the digits 0 and 1 are 1? -/
+def sum (x : Nat) : Nat := x.mod (wordBase.sub 1)
+
+/-- No spare bit is set, and there are no more than n digits. -/
+def fit (e n x : Nat) : Bool := (x.blt ((lane e).pow n)).and ((spare e n x).beq 0)
+
+/-- `fit` of all numbers of a list. -/
+def fitAll (n : Nat) : List Nat → Bool
+  | .nil => .true
+  | .cons x xs => (fit 32 n x).and (fitAll n xs)
+
+/-- All numbers of all blocks fit. -/
+def fits : Rows → Bool
+  | .block n g e fs => (n.blt (wordBase.sub 1)).and ((fit 64 n g).and ((fit 32 n e).and (fitAll n fs)))
+  | .join l r => (fits l).and (fits r)
+
+/-- Every block has m features. -/
+def columns (m : Nat) : Rows → Bool
+  | .block _ _ _ fs => fs.length.beq m
+  | .join l r => (columns m l).and (columns m r)
+
+/-- How many rows lie in the box, and have what `mask` says of their errors? -/
+def countRows (box : List Range) (mask : Nat → Nat → Nat) : Rows → Nat
+  | .block n _ e fs => sum ((insideRows n box fs).land (mask n e))
+  | .join l r => (countRows box mask l).add (countRows box mask r)
+
+/-- Which of the rows fail? -/
+def failedRows (tolerance noise n e : Nat) : Nat := atLeast 32 n (tolerance.succ.sub noise) e
+
+/-- Of which of the rows is the reference unknown? -/
+def unknownRows (n e : Nat) : Nat := between n unknownError unknownError e
 
 /-- Number of rows. -/
 def size : Rows → Nat
-  | .block n _ => n
+  | .block n _ _ _ => n
   | .join l r => (size l).add (size r)
 
-/-- Do the lowest words of x lie in the box, one after the other? -/
-def wordsInBox : List Range → Nat → Bool
-  | .nil, _ => .true
-  | .cons r rs, x =>
-    ((r.lo.ble (x.mod wordBase)).and ((x.mod wordBase).ble r.hi)).and (wordsInBox rs (x.div wordBase))
-
-/-- Is the packed row x inside the box? -/
-def isInside (box : List Range) (x : Nat) : Bool := wordsInBox box (x.div featureBase)
-
-/-- Has the packed row x an unknown reference? -/
-def isUnknown (x : Nat) : Bool := ((x.div groupBase).mod wordBase).beq unknownError
-
-/-- Does the packed row x fail? -/
-def isFailed (tolerance noise x : Nat) : Bool :=
-  (isUnknown x).or (tolerance.blt (((x.div groupBase).mod wordBase).add noise))
-
-/-- How many digits of x have a property. -/
-def countBlock (p : Nat → Bool) (b : Nat) : Nat → Nat → Nat
-  | .zero, _ => 0
-  | .succ n, x => (countBlock p b n (x.div b)).add ((p (x.mod b)).pick 1 0)
-
-/-- How many packed rows have a property. -/
-def countRows (p : Nat → Bool) (b : Nat) : Rows → Nat
-  | .block n x => countBlock p b n x
-  | .join l r => (countRows p b l).add (countRows p b r)
+/-- The groups of a block from the second on, plus 2ᵉ - 1 in each digit, plus one high digit to borrow from. -/
+def raised (e n g : Nat) : Nat :=
+  ((g.div (lane e)).add ((ones e n).mul ((Nat.pow 2 e).sub 1))).add ((lane e).mul ((lane e).pow n))
 
 /-- Do the groups of a block ascend strictly from `low` on, and does `rest` agree with what follows? -/
-def ascendBlock (b : Nat) (rest : Nat → Bool) : Nat → Nat → Nat → Bool
+def ascendBlock (e : Nat) (rest : Nat → Bool) : Nat → Nat → Nat → Bool
   | .zero, _, low => rest low
-  | .succ n, x, low =>
-    (low.ble ((x.mod b).mod groupBase)).and (ascendBlock b rest n (x.div b) ((x.mod b).mod groupBase).succ)
+  | .succ n, g, low => (low.ble (g.mod (lane e))).and ((g.ble (raised e n g)).and
+      (((spare e n ((raised e n g).sub g)).beq (ones e n)).and (rest ((g.div ((lane e).pow n)).mod (lane e)).succ)))
 
 /-- Do the groups of all rows ascend strictly from `low` on? -/
-def ascendRows (b : Nat) : Rows → (Nat → Bool) → Nat → Bool
-  | .block n x, rest, low => ascendBlock b rest n x low
-  | .join l r, rest, low => ascendRows b l (ascendRows b r rest) low
+def ascendRows : Rows → (Nat → Bool) → Nat → Bool
+  | .block n g _ _, rest, low => ascendBlock 64 rest n g low
+  | .join l r, rest, low => ascendRows l (ascendRows r rest) low
+
+/-- `sides` decides what is claimed of the sides of the box. -/
+def sides : List Range → Bool
+  | .nil => .true
+  | .cons r rs => ((Nat.ble 1 r.lo).and ((r.lo.ble r.hi).and (r.hi.ble unknownError))).and (sides rs)
 
 /-- The tail without its last power, by Horner's rule; each term comes from the one before. -/
 def tailLoop (n p q : Nat) : Nat → Nat → Nat → Nat → Nat
@@ -93,7 +120,7 @@ def sameVerdict : Verdict → Verdict → Bool
 
 /-- What is claimed of the numbers alone. -/
 def checkNumbers (c : Certificate) : Bool :=
-  (((Nat.blt 0 c.box.length).and (sides c.box)).and (c.tolerance.blt largestError)).and
+  (((Nat.blt 0 c.box.length).and (sides c.box)).and (c.tolerance.blt unknownError.pred)).and
   (((Nat.ble 1 c.use).and ((Nat.ble 1 c.alphaNum).and
     ((c.alphaNum.mul ((Nat.mul 20 c.use).mul c.use.succ)).beq c.alphaDen))).and
   (((Nat.blt 0 c.boundDen).and (c.boundNum.ble c.boundDen)).and
@@ -106,12 +133,12 @@ def checkNumbers (c : Certificate) : Bool :=
 
 /-- What is claimed of the rows. -/
 def checkRows (c : Certificate) : Bool :=
-  (fits c.rowBase c.rows).and
-  (((size c.rows).beq c.rowCount).and
-  ((ascendRows c.rowBase c.rows (fun _ => .true) 0).and
-  (((countRows (isInside c.box) c.rowBase c.rows).beq c.inside).and
-  (((countRows (fun x => (isFailed c.tolerance c.noise x).and (isInside c.box x)) c.rowBase c.rows).beq c.failed).and
-  ((countRows (fun x => (isUnknown x).and (isInside c.box x)) c.rowBase c.rows).beq c.unknown)))))
+  (fits c.rows).and
+  ((((size c.rows).beq c.rowCount).and (columns c.box.length c.rows)).and
+  ((ascendRows c.rows (fun _ => .true) 0).and
+  (((countRows c.box (fun n _ => ones 32 n) c.rows).beq c.inside).and
+  (((countRows c.box (failedRows c.tolerance c.noise) c.rows).beq c.failed).and
+  ((countRows c.box unknownRows c.rows).beq c.unknown)))))
 
 /-- The checker. -/
 def check (c : Certificate) : Bool := (checkNumbers c).and (checkRows c)

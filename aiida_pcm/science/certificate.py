@@ -44,7 +44,12 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_TEXT = 4096
 
-ROWS_IN_A_BLOCK = 16
+ROWS_IN_A_BLOCK = 128
+GROUP_BITS, WORD_BITS = 65, 33
+# The first library read rows one by one. Certificates that name it are written for it; its sources are in
+# aiida_pcm/lean/released/0.1.0.
+FIRST_LIBRARY = '809ebfcecce6651db11f1dff406abd8a0d45e492d6e808109d7249fa019f62fe'
+ROWS_IN_A_FIRST_BLOCK = 16
 
 _EXACT = Context(prec=400)
 _SHA256 = re.compile(r'[0-9a-f]{64}')
@@ -347,7 +352,10 @@ noncomputable section
 
 
 def lean_text(document: Mapping[str, Any]) -> str:
-    """The file that Lean checks, made from the numbers of a certificate alone: no text of the document enters it."""
+    """The file that Lean checks, made from the numbers of a certificate alone: no text of the document enters it.
+
+    It is written for the Lean library that the certificate names, and for the present one where it names none.
+    """
     return _HEADER + lean_theorem(document, THEOREM)
 
 
@@ -355,11 +363,13 @@ def lean_theorem(document: Mapping[str, Any], name: str) -> str:
     """Definition of the certificate, theorem called `name`, and the question which axioms it depends on."""
     claim, counts = document['claim'], document['counts']
     chosen = choose_rows(document['rows'], claim['box'], claim['part_sha256'])
+    first = (document.get('lean') or {}).get('sources_sha256') == FIRST_LIBRARY
+    written = _first_rows if first else _lean_rows
     texts = {
         'frame': '.' + _one_of(claim['frame'], FRAMES).lower(),
         'verdict': '.' + _one_of(document['verdict'], VERDICTS).lower(),
         'box': _lean_list(f'⟨{int(side_["lo"])}, {int(side_["hi"])}⟩' for side_ in claim['box']),
-        'rows': _lean_rows(chosen, len(claim['box'])),
+        'rows': written(chosen, len(claim['box'])),
     }
     numbers = {
         'tolerance': tolerance_word(claim['tolerance']['value']),
@@ -397,25 +407,43 @@ def _lean_list(items: Iterable[str]) -> str:
 
 
 def _lean_rows(chosen: Sequence[tuple[int, Row]], features: int) -> str:
-    """Blocks of rows as hexadecimal numbers, in a balanced tree."""
-    base_bits = 32 * (features + 3)
-    numbers = [_packed(key, row) for key, row in chosen]
+    """Blocks of rows in a balanced tree: groups, errors and each feature are one number for a block (Spec, `Rows`)."""
     blocks = []
-    for start in range(0, max(len(numbers), 1), ROWS_IN_A_BLOCK):
-        block = numbers[start : start + ROWS_IN_A_BLOCK]
-        packed = sum(number << (base_bits * place) for place, number in enumerate(block))
-        blocks.append(f'.block {len(block)} {packed:#x}')
+    for start in range(0, max(len(chosen), 1), ROWS_IN_A_BLOCK):
+        block = chosen[start : start + ROWS_IN_A_BLOCK]
+        groups = _digits((key for key, _ in block), GROUP_BITS)
+        errors = _digits((row['error'] for _, row in block), WORD_BITS)
+        columns = (_digits((row['features'][place] for _, row in block), WORD_BITS) for place in range(features))
+        blocks.append(f'.block {len(block)} {groups} {errors} ({_lean_list(columns)})')
+    return _lean_tree(blocks)
+
+
+def _digits(numbers: Iterable[int], bits: int) -> str:
+    """The number with these digits of so many bits, lowest first; in hexadecimal."""
+    binary = ''.join(f'{int(number):0{bits}b}' for number in reversed(list(numbers)))
+    return hex(int(binary or '0', 2))
+
+
+def _lean_tree(blocks: list[str]) -> str:
     while len(blocks) > 1:
         pairs = [f'.join ({left}) ({right})' for left, right in zip(blocks[::2], blocks[1::2], strict=False)]
         blocks = pairs + (blocks[-1:] if len(blocks) % 2 else [])
     return blocks[0]
 
 
-def _packed(key: int, row: Row) -> int:
-    """A row as one number: lowest the group (64 bits), then the error, then the features (Spec, `Row.ofNumber`).
+def _first_rows(chosen: Sequence[tuple[int, Row]], features: int) -> str:
+    """Rows for the first library: blocks of whole rows, the group lowest, then the error, then the features."""
+    base_bits = 32 * (features + 3)
+    numbers = [_first_row(key, row) for key, row in chosen]
+    blocks = []
+    for start in range(0, max(len(numbers), 1), ROWS_IN_A_FIRST_BLOCK):
+        block = numbers[start : start + ROWS_IN_A_FIRST_BLOCK]
+        packed = sum(number << (base_bits * place) for place, number in enumerate(block))
+        blocks.append(f'.block {len(block)} {packed:#x}')
+    return _lean_tree(blocks)
 
-    Lean hashes a number by its low 64 bits: with the group there, equal errors do not make it slow.
-    """
+
+def _first_row(key: int, row: Row) -> int:
     number = key | int(row['error']) << 64
     for place, feature in enumerate(row['features'], start=3):
         number |= int(feature) << (32 * place)
@@ -575,7 +603,7 @@ def _integer(thing: Any, at: str, least: int, most: int) -> int:
 
 
 def _number(thing: Any, at: str) -> float:
-    if type(thing) not in (int, float) or not math.isfinite(thing):
+    if type(thing) is int and abs(thing) > 10**300 or type(thing) not in (int, float) or not math.isfinite(thing):
         raise _bad(at, 'is not a finite number')
     return float(thing)
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from aiida_pcm.runner import lean as runner
 from aiida_pcm.runner.lean import says_only_no_axioms
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.science.bounds import smallest_n
@@ -70,7 +71,7 @@ def test_every_operation_that_the_kernel_accelerates_is_pinned(library):
     operations = ['add', 'sub', 'mul', 'div', 'mod', 'gcd', 'beq', 'ble', 'land', 'lor', 'xor', 'log2', 'pow']
     operations += ['shiftLeft', 'shiftRight']
     assert all(f'Nat.{operation}_' in pins for operation in operations)
-    assert 'String.pin' in pins
+    assert {'String.pin', 'String.empty_pin', 'Char.pin'} <= set(pins.split())
 
 
 def test_kernel_and_definitions_agree(bench):
@@ -141,6 +142,24 @@ def test_lean_refuses_what_was_tampered_with(bench):
     assert refuses(bench, changed)
 
 
+@pytest.mark.parametrize('rows_in_a_block', [2, 128])
+def test_lean_unpacks_the_rows_that_python_packed(bench, monkeypatch, rows_in_a_block):
+    """Every group, error and feature, in order, as the kernel decodes them."""
+    monkeypatch.setattr(schema, 'ROWS_IN_A_BLOCK', rows_in_a_block)
+    document = next(d for d in map(drawn, range(100)) if len(d['rows']) == 17 and len(d['claim']['box']) > 1)
+    claimed = document['claim']
+    chosen = schema.choose_rows(document['rows'], claimed['box'], claimed['part_sha256'])
+    rows = schema._lean_list(
+        f'⟨{key}, {r["error"]}, {schema._lean_list(map(str, r["features"]))}⟩' for key, r in chosen
+    )
+    definition = schema.lean_theorem(document, 'c').split('theorem ')[0]
+    for written in (rows, rows.replace(f', {chosen[3][1]["error"]},', ', 1,')):
+        run = bench.check(
+            f'{HEADER}{definition}theorem c : Eq cData.rows.table ({written}) := Eq.refl cData.rows.table\n'
+        )
+        assert (run.status == 0) is (written == rows), run.output
+
+
 def test_lean_refuses_a_bound_that_is_too_tight_by_one_millionth(bench):
     document = plain(100, 3)
     assert refuses(bench, [tampered(document, 'bound.num', lambda p: p - 1)])
@@ -156,17 +175,166 @@ def test_lean_refuses_a_repeated_group_and_rows_out_of_order(bench, monkeypatch)
         assert refuses(bench, [document])
 
 
+def checked_false(bench, definition: str) -> bool:
+    """Does Lean prove that the checker refuses this definition of `cData`, and refuse the theorem about it?"""
+    refused = bench.check(HEADER + definition + 'theorem c : Eq (check cData) .false := Eq.refl Bool.false\n')
+    theorem = 'theorem c : Valid cData := check_sound cData (Eq.refl Bool.true)\n'
+    return (refused.status, refused.output) == (0, '') and bench.check(HEADER + definition + theorem).status != 0
+
+
 def test_lean_refuses_a_block_with_more_digits_than_rows(bench):
-    """High digits that nobody would read."""
-    document = plain(4, 0)
-    good = schema.lean_theorem(document, 'c')
-    longer = re.sub(r'\.block (\d+) 0x', r'.block \1 0x1', good)
-    assert longer != good
-    run = bench.check(
-        HEADER + longer.split('theorem ')[0] + 'theorem c : Eq (check cData) .false := Eq.refl Bool.false\n'
-    )
-    assert (run.status, run.output) == (0, '')
-    assert bench.check(HEADER + longer).status != 0
+    """High digits that nobody would read: of the groups, of the errors, of the feature."""
+    definition = schema.lean_theorem(plain(4, 0), 'c').split('theorem ')[0]
+    numbers = re.findall(r'0x[0-9a-f]+', definition)
+    assert len(numbers) == 3 and not checked_false(bench, definition)
+    assert all(checked_false(bench, definition.replace(number, number.replace('0x', '0x1000'))) for number in numbers)
+
+
+def test_lean_refuses_a_block_with_another_number_of_features(bench):
+    """No row is inside, so that nothing else is wrong."""
+    document = schema.draft(claim(), [row(f'r{i}', f'g{i}', feature=3.0) for i in range(4)])
+    assert accepts(bench, [document])
+    definition = schema.lean_theorem(document, 'c').split('theorem ')[0]
+    column = re.search(r'\.cons (0x[0-9a-f]+) \(\.nil\)', definition.split('rows := ')[1])
+    for others in ('.nil', f'.cons {column[1]} ({column[0]})'):
+        assert checked_false(bench, definition.replace(column[0], others))
+
+
+def test_lean_refuses_a_spare_bit(bench):
+    """A word of 33 bits could run over into the next one."""
+    document = plain(6, 0)
+    assert accepts(bench, [document])
+    assert refuses(bench, [tampered(document, 'rows.3.features.0', lambda x: x + 2**32)])
+    assert refuses(bench, [tampered(document, 'rows.3.error', lambda x: x + 2**32)])
+
+
+@pytest.mark.parametrize('rows', [1, 3])
+def test_blocks_of_other_sizes(bench, monkeypatch, rows):
+    """Groups ascend across the seams, and counts are summed over blocks."""
+    monkeypatch.setattr(schema, 'ROWS_IN_A_BLOCK', rows)
+    documents = [drawn(seed) for seed in range(100, 120)]
+    assert accepts(bench, documents)
+    assert refuses(bench, [tampered(d, 'counts.failed', lambda k: k + 1) for d in documents])
+    document = schema.draft(claim(), [row(f'r{i}', f'g{i}') for i in range(10)])
+    chosen = schema.choose_rows(document['rows'], document['claim']['box'], document['claim']['part_sha256'])
+    for place in range(9):
+        twice = [*chosen[:place], chosen[place + 1], *chosen[place + 1 :]]
+        swapped = [*chosen[:place], chosen[place + 1], chosen[place], *chosen[place + 2 :]]
+        for rows_ in (twice, swapped):
+            monkeypatch.setattr(schema, 'choose_rows', lambda *_, rows_=rows_: rows_)
+            assert refuses(bench, [document])
+
+
+def test_words_at_the_ends(bench):
+    """The smallest and the largest word, on and beside both ends of the box, and errors at the tolerance."""
+    largest = 2**32 - 1
+    for lo, hi in ((1, 1), (1, largest), (largest, largest), (7, 9)):
+        box = [{**claim()['box'][0], 'lo': lo, 'hi': hi}]
+        words = sorted({w for w in (0, 1, 2, lo - 1, lo, hi, hi + 1, largest - 1, largest) if 0 <= w <= largest})
+        errors = (0, 139_999, 140_000, 140_001, schema.LARGEST_ERROR, schema.UNKNOWN_ERROR)
+        rows = [{'id': f'{w} {e}', 'group': f'{w} {e}', 'error': e, 'features': [w]} for w in words for e in errors]
+        document = schema.draft(claim(box=box), rows)
+        assert document['counts']['inside'] == len(errors) * sum(lo <= w <= hi for w in words)
+        assert accepts(bench, [document])
+        others = [tampered(document, f'counts.{name}', lambda k: k + 1) for name in ('inside', 'failed', 'unknown')]
+        assert refuses(bench, others)
+
+
+MANY = 1000  # 10,000 by hand: takes many minutes
+
+
+@pytest.mark.slow
+def test_python_and_lean_agree_on_many_certificates(bench):
+    """As drawn each is accepted, and with one count changed each is refused; in files of 250."""
+    for start in range(0, MANY, 250):
+        documents = [drawn(seed) for seed in range(start, start + 250)]
+        assert accepts(bench, documents)
+        names_ = ('groups', 'inside', 'failed', 'unknown')
+        changed = [tampered(d, f'counts.{names_[i % 4]}', lambda k: k + 1) for i, d in enumerate(documents)]
+        assert refuses(bench, changed)
+
+
+CONSEQUENCES = """
+theorem guard : All (fun r : Row => Eq (inBox certifiedData.box r.features) .true →
+    Good certifiedData.tolerance certifiedData.noise r) certifiedData.rows.table :=
+  guard_sound certifiedData certified (Eq.refl 0)
+theorem smaller (box : List Range) : All (fun r : Row => Eq (inBox (meet box certifiedData.box) r.features) .true →
+    Good certifiedData.tolerance certifiedData.noise r) certifiedData.rows.table :=
+  narrower_inherits (Good certifiedData.tolerance certifiedData.noise) (meet_narrower box certifiedData.box).right
+    certifiedData.rows.table guard
+theorem exact : Not (Bounds certifiedData.alphaNum certifiedData.alphaDen certifiedData.inside certifiedData.failed
+    certifiedData.boundDen 1000) :=
+  (bound_exact certifiedData certified (Nat.le_of_ble (Eq.refl Bool.true)) 1000
+    (Nat.le_of_ble (Eq.refl Bool.true))).right (Nat.le_of_ble (Eq.refl Bool.true))
+"""
+
+
+def test_what_follows_from_a_certificate(bench):
+    """With no failure the guard's theorem holds of its rows, for smaller boxes too; with one it does not."""
+    names_ = ['guard', 'smaller', 'exact']
+    more = CONSEQUENCES + ''.join(f'#print axioms {name}\n' for name in names_)
+    run = bench.check(schema.lean_text(plain(30, 0)) + more)
+    assert run.status == 0 and says_only_no_axioms(run.output, ['certified', *names_]), run.output
+    assert bench.check(schema.lean_text(plain(30, 1)) + more).status != 0
+
+
+# --- what must be read ------------------------------------------------------------------------------------------------
+
+BEGINS = re.compile(
+    r'(?:@\[.*?\] )?(?:protected |unsafe )?(def|abbrev|structure|inductive|class|instance|axiom|theorem)\b'
+)
+
+
+def lines_to_read(library) -> tuple[int, int]:
+    """Lines of Spec, and of all definitions in Base with what is said of them; theorems are for Lean to check."""
+    definitions, inside, said = 0, False, 0
+    for line in (library / 'Base.lean').read_text().splitlines():
+        found = BEGINS.match(line)
+        if found:
+            inside = found[1] != 'theorem'
+            definitions += said if inside else 0
+        elif line and not line.startswith(' '):
+            inside = False
+        said = said + 1 if line.startswith('/-- ') or (said and not found and line) else 0
+        definitions += inside and bool(line)
+    return len((library / 'Spec.lean').read_text().splitlines()), definitions
+
+
+def test_the_lines_that_must_be_read_are_counted(library):
+    spec, base = lines_to_read(library)
+    assert spec <= 80
+    assert f'{spec} lines of `Spec.lean` and {base} lines of definitions in `Base.lean`' in (
+        library / 'README.md'
+    ).read_text().replace('\n', ' ')
+
+
+def test_every_definition_of_the_claim_has_a_sentence(library):
+    lines = (library / 'Spec.lean').read_text().splitlines()
+    found = [i for i, line in enumerate(lines) if re.search(r'(^|-/ )(def|structure|inductive) ', line)]
+    assert len(found) == 21
+    assert all('/-- ' in lines[i] or lines[i - 1].endswith('-/') for i in found)
+    fields = lines[found[-1] + 1 :]
+    assert ' '.join(fields).count('/--') == len(re.findall(r'(?:^  |-/ )([a-z]\w+) :', '\n'.join(fields), re.MULTILINE))
+
+
+def test_the_readme_names_theorems_that_are_there(library):
+    there = set(names(library, 'Base.lean')) | set(names(library, 'Sound.lean'))
+    table = re.findall(r'^\| `([^`]+)`(?:, `([^`]+)`)* \|', (library / 'README.md').read_text(), re.MULTILINE)
+    named = {name for line in table for name in line if name and not name.endswith('.lean') and '…' not in name}
+    assert len(named) >= 12 and named <= there, named - there
+
+
+def test_the_first_library_is_what_old_certificates_name(library):
+    released = runner.combined_sha256(runner.source_hashes(library / 'released' / '0.1.0'))
+    assert released == runner.FIRST_LIBRARY == schema.FIRST_LIBRARY
+    document = plain(20, 1)
+    old = schema.lean_text({**document, 'lean': {'sources_sha256': released}})
+    assert old != schema.lean_text(document) and old.count('0x') == 2
+
+
+def test_a_stock_toolchain_is_told_the_version(library):
+    assert (library / 'lean-toolchain').read_text() == f'leanprover/lean4:v{runner.VERSION}\n'
+    assert all(f'"{name}"' in (library / 'lakefile.toml').read_text() for name in runner.SOURCES)
 
 
 def test_no_rows_and_all_failed(bench):

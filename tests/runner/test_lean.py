@@ -116,11 +116,12 @@ def bench(library, tmp_path_factory):
     ids=['memory', 'wall', 'cpu'],
 )
 def test_limits_hold(bench, monkeypatch, limits):
-    """Many rows, with a library that was compiled without limits."""
-    many = schema.lean_text(plain(6000, 60))
+    """A power of sixteen million, with a library that was compiled without limits."""
+    document = plain(6, 0)
+    long = schema.lean_text(tampered(document, 'smallest_n', 16_000_000))
     monkeypatch.setattr(bench, 'limits', limits)
     with pytest.raises(runner._FailureError) as caught:
-        bench.judge(many)
+        bench.judge(long)
     assert caught.value.reason == runner.LIMITS_EXCEEDED
 
 

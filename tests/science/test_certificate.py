@@ -160,6 +160,7 @@ BROKEN = [
     ('claim.requested', {'num': 1, 'den': 10**6}),
     ('claim.requested', {'num': 10, 'den': 10}),
     ('claim.noise', '0.1'),
+    ('claim.noise', 10**400),
     ('claim.tolerance.value', -0.1),
     ('claim.tolerance.value', True),
     ('claim.box', []),
