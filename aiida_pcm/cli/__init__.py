@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from aiida_pcm import __version__
-from aiida_pcm.cli import audit, certificate, compare, dataset, doctor, model, model_test, play, report, setup
+from aiida_pcm.cli import audit, certificate, compare, dataset, doctor, guard, model, model_test, play, report, setup
 from aiida_pcm.cli.params import Group
 
 
@@ -23,6 +23,7 @@ main.add_command(certificate.certificate)
 main.add_command(compare.compare)
 main.add_command(dataset.dataset)
 main.add_command(doctor.doctor)
+main.add_command(guard.guard)
 model.model.add_command(model_test.test_model)
 main.add_command(model.model)
 main.add_command(play.play)

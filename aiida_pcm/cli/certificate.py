@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +51,26 @@ def show(ctx: click.Context, identifier: str) -> Shown:
 
 @certificate.command()
 @click.argument('identifier', metavar='CERTIFICATE')
+@click.option('--graph', is_flag=True, help='Also ask the graph: rows, fits, the use of the part.')
 @click.pass_context
-def verify(ctx: click.Context, identifier: str) -> Shown:
+def verify(ctx: click.Context, identifier: str, graph: bool) -> Shown:
     """Check a certificate again from its stored bytes: numbers, hashes, and the proof in Lean.
+
+    With --graph also whether its rows follow from the stored evaluations, whether what was fitted has seen the
+    certification part, and whether the use of the part was counted right.
 
     Exit status 1 where it does not hold. The same check without AiiDA: python -m aiida_pcm.verify FILE
     """
     load_profile(ctx)
     from aiida_pcm.data.certificate import FILENAME
-    from aiida_pcm.verify import verify_file
+    from aiida_pcm.graph.verification import verify_graph
+    from aiida_pcm.verify import Check, Report, verify_bytes
 
-    content = _find(identifier).base.repository.get_object_content(FILENAME, mode='rb')
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FILENAME
-        path.write_bytes(content)
-        found = verify_file(path)
+    node = _find(identifier)
+    content = node.base.repository.get_object_content(FILENAME, mode='rb')
+    found = verify_bytes(content, attributes=node.base.attributes.all)
+    if graph:
+        found = Report([*found.checks, *(Check(*told) for told in verify_graph(node))])
 
     def view() -> None:
         table('', ('', 'check', 'detail'), [('ok' if c.holds else 'FAILS', c.name, c.detail) for c in found.checks])

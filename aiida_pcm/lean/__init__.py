@@ -1,1 +1,1 @@
-"""The Lean library: four sources, what they prove (README.md), what is trusted (TRUST.md), older versions. No Python."""
+"""The Lean library: four sources, what they prove (README.md), what is trusted (TRUST.md), older versions."""
