@@ -103,7 +103,7 @@ ATTACKS = [
     ('another noise', to('claim.noise', 0.2), 'counts', "'failed': 41"),
     ('a negative noise', to('claim.noise', -0.1), 'schema', 'a noise of -0.1'),
     ('a tolerance without end', to('claim.tolerance.value', 1e300), 'schema', 'a tolerance of 1e+300'),
-    ('a number beyond floats', to('claim.noise', 10**400), 'schema', 'too large'),
+    ('a number beyond floats', to('claim.noise', 10**400), 'schema', 'is not a finite number'),
     ('a later use', to('claim.use', 2), 'schema', 'claim.alpha is not'),
     ('a larger alpha', to('claim.alpha.den', 20), 'schema', 'claim.alpha is not'),
     ('another use with its alpha', third_use, 'bound', 'is too small'),
