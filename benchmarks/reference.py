@@ -111,29 +111,30 @@ def report_needed() -> None:
 def report_box(part: MaterialSet, evaluation: Evaluation, fresh: int, common: Mapping[str, Any]) -> None:
     """Groups inside the box that would certify it if it failed there as often as in the search part, which flatters it.
 
+    Beside it what fresh groups are expected to show, and the chance of a certificate.
+
     :param part: the search part.
     :param fresh: groups of the certification part; ``expected`` of them lie inside at the box's coverage.
     """
     found = failure.errors('force', part, evaluation)
     failed = failure.failed(found, found.of.tolerance, noise_of(part, found.of))
     for requested in RATES:
-        box = _box(part, evaluation, found.known, failed, requested)
+        box = _box(part, evaluation, failed, requested)
         n = smallest_n(np.ceil(box.failure_rate * np.arange(1, LARGEST_N + 1)), requested, ALPHA)
         sides = [{'feature': f, 'lo': lo, 'hi': hi} for f, lo, hi in zip(box.features, box.lo, box.hi, strict=True)]
         inside = {'box': sides, 'inside': box.rows, 'failed': box.failed, 'coverage': box.coverage}
+        inside |= {'fresh_rate': box.fresh_rate, 'chance': box.chance}
         inside |= {'requested': str(requested), 'reached': box.reached, 'expected': round(box.coverage * fresh, 1)}
         figure('reference.smallest_n_box', n, 'groups', n=box.n_groups, **inside, **common)
 
 
-def _box(part: MaterialSet, evaluation: Evaluation, known: Array, failed: Array, requested: Fraction) -> Envelope:
+def _box(part: MaterialSet, evaluation: Evaluation, failed: Array, requested: Fraction) -> Envelope:
     """The box of the audit's own protocol."""
     inputs = protocol.load('audit')
     choice = dict(inputs['envelope']['settings'])
     settings = Settings(margin=float(requested) * (1 - choice.pop('target')), **choice)
     columns = features.table(part, evaluation, inputs['features'])
-    columns = {name: column[known] for name, column in columns.items()}
-    seed = inputs['envelope']['seed']
-    return find_envelope(columns, failed[known], part.groups[known], float(requested), seed, settings)
+    return find_envelope(columns, failed, part.groups, float(requested), inputs['envelope']['seed'], settings)
 
 
 def choose(evaluation: Evaluation, materials: MaterialSet, rows: Array) -> tuple[MaterialSet, Evaluation]:

@@ -26,7 +26,7 @@ def draw_envelope(
     failed = failure.failed(rows.errors, tolerance.value, noise_of(materials, rows.errors.of))
     rate, choice = float(parse_rate(requested.value)), settings.get_dict()
     peeling = Settings(margin=rate * (1 - choice.pop('target')), **choice)
-    stages = {name: feature.stage for name, feature in features.imported(materials).items()}
+    stages = features.stages(materials)
     # Rows without a reference have failed, as in the certificate: a box full of them cannot be certified.
     found = find_envelope(rows.features, failed, materials.groups, rate, seed.value, peeling, stages)
     unknown = int((found.inside(rows.features) & ~rows.errors.known).sum())

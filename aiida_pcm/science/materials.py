@@ -7,10 +7,7 @@ has one pose and one convention: rows of two kinds never share a column (method.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +17,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from aiida_pcm.science import npz
 from aiida_pcm.science.conventions import Convention, PcmError
 
 Array = NDArray[Any]
@@ -38,7 +36,7 @@ _DTYPES: dict[str, type[Any]] = {
     'cells': np.float64,
     'seen': np.int8,
 }
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_METADATA = 'metadata.json'
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,38 +170,17 @@ class MaterialSet:
 
     def to_bytes(self) -> bytes:
         """An npz file; the same content gives the same bytes."""
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_STORED) as archive:
-            archive.writestr(zipfile.ZipInfo('metadata.json', _EPOCH), json.dumps(dict(self.metadata), sort_keys=True))
-            for name, column in self.columns().items():
-                member = io.BytesIO()
-                np.lib.format.write_array(member, np.ascontiguousarray(column), allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f'{name}.npy', _EPOCH), member.getvalue())
-        return buffer.getvalue()
+        return npz.pack((_METADATA, json.dumps(dict(self.metadata), sort_keys=True)), self.columns())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> MaterialSet:
         """Read what :meth:`to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                metadata = json.loads(archive.read('metadata.json'))
-                columns = {
-                    name[: -len('.npy')]: np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-                    for name in archive.namelist()
-                    if name.endswith('.npy')
-                }
+            metadata, columns = npz.unpack(content, _METADATA)
             return cls._from_columns(columns, metadata)
         except PcmError:
             raise
-        except (
-            zipfile.BadZipFile,
-            EOFError,
-            KeyError,
-            NotImplementedError,
-            TypeError,
-            ValueError,
-            zlib.error,
-        ) as error:
+        except npz.UNREADABLE as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise PcmError(f'This is not a data set: {reason}.', 'Import it again from its source.') from error
 

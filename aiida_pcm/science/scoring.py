@@ -39,7 +39,7 @@ def learn(
     :return: the table with the out-of-fold score beside its other features, and what was learned.
     :raises PcmError: what `risk.cross_fit` refuses: too few groups, all rows fail or none does.
     """
-    known = np.flatnonzero(table.errors.known)
+    known, unknown = np.flatnonzero(table.errors.known), np.flatnonzero(~table.errors.known)
     columns = features.table(materials, evaluation, features.learnable(materials, evaluation))
     classes = np.array([anion_class(materials.elements(row)) for row in known.tolist()], dtype=np.str_)
     learned = risk.learn(
@@ -49,11 +49,12 @@ def learn(
         classes,
         materials.groups[known],
         settings,
-        {name: feature.stage for name, feature in features.imported(materials).items()},
+        features.stages(materials),
         rate,
     )
-    score = learned.model.predict(columns)
+    score = np.empty(len(materials))
     score[known] = learned.scores
+    score[unknown] = learned.model.predict({name: column[unknown] for name, column in columns.items()})
     return Table({**table.features, scores.name_of(learned.model.sha256): score}, table.errors), learned
 
 
@@ -82,6 +83,5 @@ def transfer(
     names = [name for name in features.learnable(known, nothing) if not features.get_feature(name, known).needs_model]
     columns = features.table(known, nothing, names)
     wrong = [np.asarray(one, dtype=bool)[rows] for one in failed]
-    stages = {name: feature.stage for name, feature in features.imported(materials).items()}
     settings = replace(risk.LIGHT, seed=seed)
-    return risk.transfer(models, [columns] * len(models), wrong, known.groups, settings, stages)
+    return risk.transfer(models, [columns] * len(models), wrong, known.groups, settings, features.stages(materials))

@@ -21,7 +21,7 @@ from aiida_pcm.science.materials import Array, MaterialSet, all_elements
 __all__ = [
     'COMPOSITION', 'FEATURES', 'LAST_COVALENT_RADIUS', 'OWN', 'POST_DFT', 'PRE_DFT', 'Feature', 'available',
     'get_feature', 'imported', 'known_before_dft', 'learnable', 'own_features', 'peer_features', 'require_pre_dft',
-    'table',
+    'stages', 'table',
 ]  # fmt: skip
 
 FEATURES: dict[str, Feature] = {**composition.FEATURES, **structure.FEATURES, **predictions.FEATURES}
@@ -96,6 +96,11 @@ def imported(materials: MaterialSet) -> dict[str, Feature]:
     }
 
 
+def stages(materials: MaterialSet) -> dict[str, str]:
+    """Stage of each column that came with a data set, for `require_pre_dft` and whoever calls it."""
+    return {name: feature.stage for name, feature in imported(materials).items()}
+
+
 def _column(name: str, materials: MaterialSet, evaluation: Evaluation) -> Array:
     return materials.features[name]
 
@@ -156,7 +161,7 @@ def known_before_dft(names: Sequence[str], materials: MaterialSet) -> None:
             f'{late[0]} is of the geometry, and that of this data set was relaxed: it is not known before DFT.',
             f'Use {", ".join(COMPOSITION)}.',
         )
-    require_pre_dft(names, {name: feature.stage for name, feature in imported(materials).items()})
+    require_pre_dft(names, stages(materials))
     for name in names:
         get_feature(name, materials)
 

@@ -10,11 +10,9 @@ it, out of bag (L. Breiman, Mach. Learn. 45, 5 (2001)). The answer is a weighted
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -26,21 +24,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold
 
+from aiida_pcm.science import npz
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.features import require_pre_dft
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.risk.trees import Trees, of_boosting, of_forest
 
 FOLDS = ('grouped', 'random')
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ABOUT = 'about.json'
 _CERTAIN = 1e-6
 _FOREST_WEIGHT = 1 / 3
 _LARGE_ERRORS = 0.9  # the forest takes larger errors than this quantile of them for no larger: few rows would rule it
 _SAID = 3  # what the forest adds to the features: probability, error, its size
 _BLOCKS_AT_ONCE = 20
-_UNREADABLE = (
-    zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, PcmError, TypeError, ValueError, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,36 +136,24 @@ class RiskModel:
 
     def to_bytes(self) -> bytes:
         """An npz file; nothing is pickled."""
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo('about.json', _EPOCH), self._about())
-            for name, column in self._columns().items():
-                member = io.BytesIO()
-                np.lib.format.write_array(member, np.ascontiguousarray(column), allow_pickle=False)
-                info = zipfile.ZipInfo(f'{name}.npy', _EPOCH)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(info, member.getvalue())
-        return buffer.getvalue()
+        return npz.pack((_ABOUT, self._about()), self._columns(), zipfile.ZIP_DEFLATED)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> RiskModel:
         """Read what :meth:`to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                about = json.loads(archive.read('about.json'))
-                parts: dict[str, dict[str, Array]] = {'boosting': {}, 'forest': {}}
-                for name in archive.namelist():
-                    part, _, column = name.removesuffix('.npy').partition('.')
-                    if part in parts:
-                        parts[part][column] = np.lib.format.read_array(
-                            io.BytesIO(archive.read(name)), allow_pickle=False
-                        )
+            about, columns = npz.unpack(content, _ABOUT)
+            parts: dict[str, dict[str, Array]] = {'boosting': {}, 'forest': {}}
+            for name, array in columns.items():
+                part, _, column = name.partition('.')
+                if part in parts:
+                    parts[part][column] = array
             forest = Trees(**parts['forest']) if parts['forest'] else None
             numbers = {name: float(about[name]) for name in ('constant', 'slope', 'intercept')}
             return cls(
                 tuple(str(name) for name in about['features']), Trees(**parts['boosting']), forest=forest, **numbers
             )
-        except _UNREADABLE as error:
+        except (PcmError, *npz.UNREADABLE) as error:
             raise PcmError(f'This is not a risk model: {type(error).__name__}.', 'Fit it again.') from error
 
     def _about(self) -> str:
@@ -276,8 +260,8 @@ def cross_fit(
     :param groups: (n,) names. Rows of one group are in one fold, unless folds are ``random``; inner folds likewise.
     :param stages: of features that are not in the registry, for features.require_pre_dft.
     :param post_dft: allow POST_DFT features, for a figure beside the headline and never for a model that is kept.
-    :param errors: (n,) signed, in any unit, nan where there is none: what the forest learns beside `failed`. Without
-        them it learns of failures alone, and ranks a little worse.
+    :param errors: (n,) signed where the sign is known, in any unit, nan where there is none: what the forest learns
+        beside `failed`. Without them it learns of failures alone, and ranks a little worse.
     :raises PcmError: a feature that is or may be POST_DFT, fewer groups than folds, a training part in which all rows
         fail or none does.
     """

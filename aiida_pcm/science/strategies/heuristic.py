@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiida_pcm.science.materials import Array
-from aiida_pcm.science.strategies.space import Pool, Space
+from aiida_pcm.science.strategies.base import Ranked
+from aiida_pcm.science.strategies.space import Space
 
 # What a scaled feature adds to suspicion, in [0, 1].
 _SUSPICION: dict[str, Callable[[Array], Array]] = {
@@ -100,7 +101,7 @@ RULES = (
 )  # fmt: skip
 
 
-class HeuristicStrategy:
+class HeuristicStrategy(Ranked):
     """Proposes free rows in the order of suspicion: the weighted mean of the rules that speak of the features here.
 
     A rule that speaks of several features takes their mean. Rows that are equally suspicious, and all rows where no
@@ -108,21 +109,10 @@ class HeuristicStrategy:
     """
 
     def __init__(self, space: Space, budget: int, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
-        self._dimension = space.dimension
-        self._pool = Pool(space)
+        random = np.random.default_rng(seed)
         self._rules, self._ignored = applicable(space.names)
         # Ranks of a feature are at least 1 / (2 n) apart; what breaks ties is far below that.
-        self._score = self._suspicion(space) + 1e-9 * self._random.random(len(space.points))
-
-    def ask(self) -> Array:
-        """The next proposal: (d,) in [0, 1], the point of a free row, uniform where none is left."""
-        point = self._pool.best(self._score)
-        return self._random.random(self._dimension) if point is None else point
-
-    def tell(self, x: Array, failed: bool) -> None:
-        """The row is not free any more."""
-        self._pool.take(x)
+        super().__init__(space, random, self._suspicion(space) + 1e-9 * random.random(len(space.points)))
 
     def remarks(self) -> str:
         """Which rules were used, and which features no rule speaks of."""

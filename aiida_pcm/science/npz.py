@@ -1,0 +1,44 @@
+"""Arrays in a zip: the same content gives the same bytes, and nothing is pickled or unpickled."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+#: What `unpack` raises for a file that `pack` did not write.
+UNREADABLE = (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, TypeError, ValueError, zlib.error)
+
+
+def pack(about: tuple[str, str], columns: Mapping[str, NDArray[Any]], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip with one text, and each array in numpy's format.
+
+    :param about: name of the text in the zip, and the text, which is JSON.
+    :param compression: of zipfile, for the arrays.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:
+        archive.writestr(zipfile.ZipInfo(about[0], _EPOCH), about[1])
+        for name, column in columns.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(column), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f'{name}.npy', _EPOCH), member.getvalue(), compression)
+    return buffer.getvalue()
+
+
+def unpack(content: bytes, about: str) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """The JSON of the text with this name, and the arrays by name; raises one of UNREADABLE for anything else."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        columns = {
+            name.removesuffix('.npy'): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            for name in archive.namelist()
+            if name.endswith('.npy')
+        }
+        return json.loads(archive.read(about)), columns
