@@ -41,9 +41,10 @@ builder = AuditWorkChain.get_builder_from_protocol(
     overrides={'features': BOX},
 )  # fmt: skip
 certificate = run_get_node(builder)[0]['certificate']
-counts, bound = certificate.document['counts'], certificate.document['bound']
+document = certificate.document
+counts, bound = document['counts'], document['bound']
 print(
-    f'{certificate.document["verdict"]}: {counts["failed"]} of {counts["inside"]} failed, at most {bound["num"] / bound["den"]:.1%}'
+    f'{document["verdict"]}: {counts["failed"]} of {counts["inside"]} failed, at most {bound["num"] / bound["den"]:.1%}'
 )
 
 
