@@ -142,14 +142,18 @@ def _check_smallest_n(document: Mapping[str, Any]) -> Check:
 
 
 def check_text(document: Mapping[str, Any], text: str) -> Check:
-    """The numbers in the text that Lean reads are those of the certificate.
+    """Frame, verdict, box and numbers in the text that Lean reads are those of the certificate; rows are not unpacked.
 
     The tolerance is rounded down to six decimals and the noise up: the other way could turn a failure into a success.
     """
     claim, counts = document['claim'], document['counts']
     tolerance, noise = _exact(claim['tolerance']['value']) * MILLION, _exact(claim['noise']) * MILLION
-    stated = {name: int(number) for name, number in re.findall(r'^  (\w+) := (\d+)$', text, re.MULTILINE)}
+    stated = dict(re.findall(r'^  (\w+) := \.?(.+)$', text, re.MULTILINE))
+    stated['box'] = ' '.join(f'{lo} to {hi}' for lo, hi in re.findall(r'⟨(\d+), (\d+)⟩', stated['box']))
     wanted = {
+        'frame': claim['frame'].lower(),
+        'verdict': document['verdict'].lower(),
+        'box': ' '.join(f'{side["lo"]} to {side["hi"]}' for side in claim['box']),
         'tolerance': floor(tolerance),
         'noise': ceil(noise),
         'requestedNum': claim['requested']['num'],
@@ -165,7 +169,5 @@ def check_text(document: Mapping[str, Any], text: str) -> Check:
         'boundDen': document['bound']['den'],
         'smallest': document['smallest_n'],
     }
-    wrong = [
-        f'{name} is {stated.get(name)}, not {number}' for name, number in wanted.items() if stated.get(name) != number
-    ]
+    wrong = [f'{name} is {stated.get(name)}, not {x}' for name, x in wanted.items() if stated.get(name) != str(x)]
     return Check('lean_text', not wrong, '; '.join(wrong) or 'its numbers are rounded outward')

@@ -110,6 +110,8 @@ ATTACKS = [
     ('a claim changed after it was frozen', to('claim.frame', 'LISTED', hashes=False), 'claim_hash', 'follows'),
     ('any rate', to('claim.requested', {'num': 1, 'den': 1}), 'schema', 'does not lie between 0 and 1'),
     ('a rate nobody can reach', to('claim.requested', {'num': 1, 'den': 10**6}), 'schema', 'is too small'),
+    ('a rate with a huge denominator', to('claim.requested', {'num': 10**9, 'den': 10**10}), 'schema',
+     'claim.requested.den is not an integer'),
     ('swapped ends of a side', to('claim.box.0.hi', 1), 'schema', 'claim.box[0].hi is not an integer'),
     ('a box for missing values', to('claim.box.0.lo', 0), 'schema', 'claim.box[0].lo is not an integer'),
     ('a wider box', to('claim.box.0.hi', 2**31 + 3000), 'counts', "'inside': 42"),
