@@ -28,6 +28,7 @@ def check_numbers(document: Mapping[str, Any]) -> list[Check]:
     checks.append(_check_bound('bound', document, 0))
     checks.append(_check_bound('bound_without_unknowns', document, document['counts']['unknown']))
     checks.append(_check_smallest_n(document))
+    checks.append(_check_intervals(document))
     return checks
 
 
@@ -77,6 +78,28 @@ def _comparisons(document: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]
     yield 'alpha', Fraction(1, 20) / (j * (j + 1)), _rate(claim['alpha'])
     best = 'CONSISTENT' if claim['frame'] == 'CONVENIENCE' else 'CERTIFIED'
     yield 'verdict', best if _rate(document['bound']) <= _rate(claim['requested']) else 'REFUSED', document['verdict']
+
+
+def _check_intervals(document: Mapping[str, Any]) -> Check:
+    """The intervals of the box are the ends of the middle 95 % of its replicates, word by word."""
+    replicates, name = document.get('replicates'), 'intervals'
+    if replicates is None:
+        return Check(name, True, 'told, not claimed: the replicates of the bootstrap are not in this certificate')
+    for side, words in zip(document['claim']['box'], replicates, strict=True):
+        for end in ('lo', 'hi'):
+            ordered = sorted(words[end])
+            low, high = (
+                ordered[ceil(Fraction(len(ordered), 40)) - 1],
+                ordered[ceil(Fraction(39 * len(ordered), 40)) - 1],
+            )
+            if [low, high] != [_nearest_word(bound, side['decimals']) for bound in side[f'{end}_ci']]:
+                return Check(name, False, f'{end} of {side["feature"]}: the interval is not that of its replicates')
+    return Check(name, True, f'order statistics of {len(replicates[0]["lo"])} resamples')
+
+
+def _nearest_word(number: float, decimals: int) -> int:
+    """Half to even, as Fraction rounds; kept within what a word of a feature can be."""
+    return min(max(round(_exact(number) * 10**decimals) + 2**31, 1), UNKNOWN)
 
 
 def _hash(part: Any) -> str:

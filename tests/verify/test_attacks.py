@@ -117,6 +117,14 @@ ATTACKS = [
     ('a wider box', to('claim.box.0.hi', 2**31 + 3000), 'counts', "'inside': 42"),
     ('no box', to('claim.box', []), 'schema', 'claim.box is not a list of 1 to 16'),
     ('seventeen sides', to('claim.box', lambda box: box * 17), 'schema', 'claim.box is not a list of 1 to 16'),
+    # the bootstrap
+    ('an interval narrowed', to('claim.box.0.lo_ci.0', lambda x: x + 0.001), 'intervals', 'not that of its replicates'),
+    ('an interval moved', to('claim.box.0.hi_ci', [-1.0, -0.9]), 'intervals', 'hi of strain'),
+    ('replicates left out', to('replicates.0.hi', lambda w: sorted(w)[5:]), 'intervals', 'not that of its replicates'),
+    ('no replicate', to('replicates.0.hi', []), 'schema', 'replicates[0].hi is not a list of 1 to'),
+    ('replicates of no side', to('replicates', []), 'schema', 'replicates is not a list of 1 to 1'),
+    ('replicates of no interval', to('claim.box.0.lo_ci', None), 'schema', 'belongs to no interval'),
+    ('a replicate below all words', to('replicates.0.lo.0', 0), 'schema', 'replicates[0].lo is not an integer'),
     # form
     ('another schema', to('schema', 'pcm-certificate/2'), 'schema', 'schema is not pcm-certificate/1'),
     ('a compiled file inside', lambda d: {**d, 'olean': 'AAAA'}, 'schema', "unknown ['olean']"),
