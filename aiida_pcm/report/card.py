@@ -25,10 +25,9 @@ PROVED = (
     'p_U: the smallest multiple of one in a million at which so few failures have probability at most alpha, in '
     'exact integers; alpha itself from the number of uses; the smallest n; and the verdict that follows.',
 )
-
 INTERVALS = (
-    'The 95 % intervals of the ends of the box are order statistics of the recorded resamples, and are among them. They '
-    'say how stable the box is, nothing about failures.'
+    'The 95 % intervals of the ends of the box are order statistics of the recorded resamples, and among them: '
+    'they tell how stable the box is, nothing about failures.'
 )
 
 

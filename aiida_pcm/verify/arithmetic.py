@@ -165,7 +165,7 @@ def _check_smallest_n(document: Mapping[str, Any]) -> Check:
 
 
 def check_text(document: Mapping[str, Any], text: str) -> Check:
-    """Frame, verdict, box and numbers in the text that Lean reads are those of the certificate; rows are not unpacked.
+    """What the text that Lean reads says, but for the rows, which are not unpacked, is what the certificate says.
 
     The tolerance is rounded down to six decimals and the noise up: the other way could turn a failure into a success.
     """
@@ -173,6 +173,8 @@ def check_text(document: Mapping[str, Any], text: str) -> Check:
     tolerance, noise = _exact(claim['tolerance']['value']) * MILLION, _exact(claim['noise']) * MILLION
     stated = dict(re.findall(r'^  (\w+) := \.?(.+)$', text, re.MULTILINE))
     stated['box'] = ' '.join(f'{lo} to {hi}' for lo, hi in re.findall(r'⟨(\d+), (\d+)⟩', stated['box']))
+    if 'intervals' in stated:
+        stated['intervals'] = ' '.join(re.findall(r'⟨(\w+(?:, \w+){5})⟩', stated['intervals']))
     wanted = {
         'frame': claim['frame'].lower(),
         'verdict': document['verdict'].lower(),
@@ -191,6 +193,21 @@ def check_text(document: Mapping[str, Any], text: str) -> Check:
         'boundNum': document['bound']['num'],
         'boundDen': document['bound']['den'],
         'smallest': document['smallest_n'],
+        **_intervals_to_read(document, 'intervals' in stated),
     }
     wrong = [f'{name} is {stated.get(name)}, not {x}' for name, x in wanted.items() if stated.get(name) != str(x)]
     return Check('lean_text', not wrong, '; '.join(wrong) or 'its numbers are rounded outward')
+
+
+def _intervals_to_read(document: Mapping[str, Any], claimed: bool) -> dict[str, str]:
+    """How many words, as digits of one number, and which of them in order are said to be the ends of the interval.
+
+    :param claimed: whether the library that is named knows of intervals: the first one did not.
+    """
+    written = []
+    for side, words in zip(document['claim']['box'], document.get('replicates') or [], strict=False):
+        for end in ('lo', 'hi'):
+            n, (low, high) = len(words[end]), (_nearest_word(bound, side['decimals']) for bound in side[f'{end}_ci'])
+            digits = sum(word << 33 * place for place, word in enumerate(words[end]))
+            written.append(f'{n}, {digits:#x}, {ceil(Fraction(n, 40))}, {low}, {ceil(Fraction(39 * n, 40))}, {high}')
+    return {'intervals': ' '.join(written) or 'nil'} if claimed else {}
