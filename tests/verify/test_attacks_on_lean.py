@@ -109,6 +109,7 @@ def test_a_text_with_a_wrong_number_is_not_proved(certificate, prove, name):
         ('  verdict := .refused', '  verdict := .certified', 'verdict is certified, not refused'),
         ('  inside := 41', '  inside := 40', 'inside is 40, not 41'),
         ('(.nil)', '(.cons ⟨1, 2⟩ (.nil))', 'box is'),
+        (', 39, ', ', 38, ', 'intervals is'),
     ],
 )
 def test_a_text_of_another_certificate_is_seen(certificate, line, other, reason):
