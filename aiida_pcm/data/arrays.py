@@ -14,7 +14,7 @@ from aiida_pcm.science.certification import Table
 from aiida_pcm.science.dft import PwResult
 from aiida_pcm.science.envelope import Envelope
 from aiida_pcm.science.evaluation import ARRAYS
-from aiida_pcm.science.failure import OPTIONAL, Errors, Evaluation, get_property
+from aiida_pcm.science.failure import FEATURES, OPTIONAL, Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
 from aiida_pcm.science.formation import Bias, ElementalReferences, solve_references
 from aiida_pcm.science.materials import Array
@@ -23,13 +23,13 @@ from aiida_pcm.science.risk import RiskModel
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
     """The predictions that pcm.evaluate gave, or pcm.fit_volumes and pcm.form_energies made of them."""
-    more = [name for name in OPTIONAL if name in node.get_arraynames()]
+    more = [name for name in (*OPTIONAL, *FEATURES) if name in node.get_arraynames()]
     return Evaluation(**{name: node.get_array(name) for name in (*ARRAYS, *more)})
 
 
 def pack_evaluation(evaluation: Evaluation) -> orm.ArrayData:
     """The inverse of `evaluation_of`."""
-    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *OPTIONAL)}
+    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *OPTIONAL, *FEATURES)}
     return orm.ArrayData({name: array for name, array in arrays.items() if array is not None})
 
 

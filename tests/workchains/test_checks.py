@@ -25,7 +25,7 @@ GEOMETRIC = {
     'density', 'coordination_mean', 'coordination_minimum', 'coordination_maximum', 'predicted_formation_energy',
 }  # fmt: skip
 # Not every data set can have these: its cells must not be distorted, or the hull must be known.
-CONDITIONAL = {'space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'predicted_hull_distance'}
+CONDITIONAL = {'space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'site_degrees_of_freedom', 'predicted_hull_distance'}
 
 
 def imported(pose: str = 'RELAXED', **references):
