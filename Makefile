@@ -1,6 +1,7 @@
-# make audit   from nothing to a certificate, with no question asked
-# make test    the whole test suite, in the same environment
-# make clean   takes back what the other two made
+# make audit      from nothing to a certificate, with no question asked
+# make test       the whole test suite, in the same environment
+# make clean      takes back what the other two made
+# make verifier   dist/pcm-verify.pyz: one file that checks certificates without AiiDA
 #
 # Choices: PYTHON=python3.11   TORCH='torch==2.13.0'   VIRTUAL_ENV and AIIDA_PATH of the shell are respected.
 
@@ -26,7 +27,7 @@ TESTABLE := $(VENV)/.pcm-testable-$(KEY)
 .PHONY: help audit test lint clean environment pw verifier
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 audit: environment pw
 	@mkdir -p -m 700 '$(AIIDA_PATH)'

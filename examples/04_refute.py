@@ -1,8 +1,8 @@
 """Prove a certificate wrong: `verdi run examples/04_refute.py`, after `make audit`. About an hour of pw.x.
 
 The certificate comes from a narrow recipe, the shipped reference: atoms near their sites. Its box speaks of composition
-and volume alone, so it lets hot crystals in too, atoms far from their sites, which are the wider recipe. What somebody
-picks by hand there is shown and does not refute the certificate; what a public seed draws from a list can.
+and volume alone, so it lets shocked crystals in too, atoms far from their sites: the wider recipe. What somebody picks
+by hand there is shown and does not refute the certificate; what a public seed draws from a list can.
 
 Run it again after an interruption: what pw.x has computed is taken from AiiDA's cache.
 """
@@ -16,6 +16,7 @@ from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.graph import selftests
 from aiida_pcm.graph.refutations import drawn_by, refutation
+from aiida_pcm.science.recipe import shortest_ratio
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.audit import AuditWorkChain
@@ -25,10 +26,11 @@ from aiida_pcm.workchains.selftest import SelftestWorkChain
 
 BOX = ['electronegativity_mean', 'electronegativity_range', 'atomic_number_mean', 'volume_per_atom']
 TOLERANCE = 0.5  # eV/A, beside 0.15 |F|
-HOT = {'strain': 0.08, 'rattle': [0.2, 0.35], 'shortest': 0.7}
+SHOCKED = {'strain': 0.3, 'rattle': [0.4, 0.7], 'shortest': 0.55}
 SEED = 'aiida-pcm, examples/04_refute.py'  # a real one is a lottery of a later day
-LISTED, SMALL, PICKED, DRAWN = 300, 4, 8, 16
-HARD = {'C', 'N', 'P', 'As'}  # whoever picks by hand knows where CHGNet is weak
+LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 16
+# Loose beside errors of 0.5 eV/A. More runs at a time than a laptop has cores: a wave lasts as long as its longest.
+NUMERICS = {'validate': {'referee': {'cutoff_factor': 1.0, 'kspacing_factor': 1.5}, 'max_concurrent': 8}}
 
 codes = audit_codes()
 model = ModelData.chgnet('0.3.0', codes['model'])
@@ -48,41 +50,43 @@ print(
 )
 
 
-def hot_crystals(seed):
+def shocked_crystals(seed):
     """Small cells of the wider recipe, so that pw.x takes minutes for each."""
-    materials = draw_materials(orm.Dict(HOT), orm.Int(seed), orm.Int(LISTED)).materials
+    materials = draw_materials(orm.Dict(SHOCKED), orm.Int(seed), orm.Int(LISTED)).materials
     small = [row for row in range(LISTED) if len(materials.atoms(row)) <= SMALL]
-    return DatasetData(materials.subset(small).with_metadata(label=f'hot crystals, seed {seed}')).store()
+    return DatasetData(materials.subset(small).with_metadata(label=f'shocked crystals, seed {seed}')).store()
 
 
 def screened(listed):
     """Which of them does the box let in?"""
     screening = run_get_node(GuardWorkChain.get_builder_from_protocol(certificate, listed))[0]['screening']
-    print(f'{screening_of(screening).admitted.sum()} of {listed.n_rows} hot crystals are inside the box')
+    print(f'{screening_of(screening).admitted.sum()} of {listed.n_rows} shocked crystals are inside the box')
     return screening
 
 
 def held_against(materials, **draw):
-    """Quantum ESPRESSO beside the model, with the numerics of a validation."""
+    """Quantum ESPRESSO beside the model, with pseudopotentials that the reference was not made with."""
     with enable_caching(identifier='aiida.calculations:quantumespresso.pw'):
-        builder = RefuteWorkChain.get_builder_from_protocol(codes, certificate, model, materials, **draw)
+        builder = RefuteWorkChain.get_builder_from_protocol(
+            codes, certificate, model, materials, overrides=NUMERICS, **draw
+        )
         found = run_get_node(builder)[0]['refutation']
     for row in found['rows']:
         print(f'  {row["id"]}: {row["judgement"]}, error {row["error"]}')
     return found
 
 
-# Found: picked by hand. They are failures, and the certificate stands.
-crystals = hot_crystals(seed=2)
+# Found: picked by hand, where atoms are nearest to each other. They are shown, and the certificate stands.
+crystals = shocked_crystals(seed=2)
 inside = screening_of(screened(crystals)).admitted.nonzero()[0].tolist()
-picked = [row for row in inside if HARD & set(crystals.materials.elements(row))][:PICKED]
+picked = sorted(inside, key=lambda row: shortest_ratio(crystals.materials.atoms(row)))[:PICKED]
 by_hand = DatasetData(crystals.materials.subset(picked).with_metadata(label='picked by hand')).store()
 found = held_against(by_hand)
 held = refutation(certificate)
 print(f'{found["failures"]} of {len(picked)} picked by hand failed and are shown: {held["verdict"] or "not refuted"}')
 
 # Drawn: the list and the seed are registered before anything of it is computed.
-listed = hot_crystals(seed=3)
+listed = shocked_crystals(seed=3)
 draw = register(certificate, listed, screened(listed), DRAWN, SEED)
 judged = held_against(drawn_by(draw), draw=draw)
 print(f'{judged["failed"]} of {judged["judged"]} drawn failed, e-value {judged["largest"]:.4g}: {judged["verdict"]}')

@@ -8,7 +8,7 @@ from aiida.engine import calcfunction
 from aiida_pcm.data.arrays import table_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.certificate import canonical, draft
-from aiida_pcm.science.certification import assumptions, make_rows, supplement
+from aiida_pcm.science.certification import assumptions, make_rows, replicate_words, supplement
 
 
 @calcfunction
@@ -20,6 +20,7 @@ def draft_certificate(
     query_log: orm.ArrayData | None = None,
     selftest: orm.Dict | None = None,
     risk_report: orm.Dict | None = None,
+    replicates: orm.ArrayData | None = None,
 ) -> orm.SinglefileData:
     """Return certificate.json with counts, bound and verdict as Python sees them; Lean has not spoken yet."""
     frozen, materials, rows = claim['claim'], part.materials, table_of(table)
@@ -27,11 +28,13 @@ def draft_certificate(
     found = {} if validation is None else validation.get_dict()
     checks = () if selftest is None else selftest['checks']
     score = None if risk_report is None else risk_report.get_dict()
+    ends = None if replicates is None else replicate_words(frozen['box'], *map(replicates.get_array, ('lo', 'hi')))
     document = draft(
         frozen,
         make_rows(materials, rows, frozen['box']),
         validation=found,
         assumptions=assumptions(materials, rows.errors.of, found, frozen['model']['kind']),
         supplement=supplement(frozen, materials, rows, search, checks, score),
+        replicates=ends,
     )
     return orm.SinglefileData.from_bytes(canonical(document), filename='certificate.json')

@@ -21,7 +21,7 @@ def draw_envelope(
     settings: orm.Dict,
     seed: orm.Int,
 ) -> dict[str, orm.Data]:
-    """Return ``envelope``, the box and how it was picked, and ``curve``, coverage against failure rate."""
+    """Return ``envelope``, the box and how it was picked; ``curve``, coverage against failure rate; ``replicates``."""
     materials, rows = dataset.materials, table_of(table)
     failed = failure.failed(rows.errors, tolerance.value, noise_of(materials, rows.errors.of))
     rate, choice = float(parse_rate(requested.value)), settings.get_dict()
@@ -30,5 +30,5 @@ def draw_envelope(
     # Rows without a reference have failed, as in the certificate: a box full of them cannot be certified.
     found = find_envelope(rows.features, failed, materials.groups, rate, seed.value, peeling, stages)
     unknown = int((found.inside(rows.features) & ~rows.errors.known).sum())
-    envelope, curve = pack_envelope(found, unknown)
-    return {'envelope': envelope, 'curve': curve}
+    envelope, curve, replicates = pack_envelope(found, unknown)
+    return {'envelope': envelope, 'curve': curve, 'replicates': replicates}

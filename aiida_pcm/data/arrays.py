@@ -105,18 +105,19 @@ def pack_query_log(log: QueryLog, rows: Array) -> orm.ArrayData:
     return node
 
 
-def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.ArrayData]:
-    """The box with how it was picked, and the curve from which it was.
+def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.ArrayData, orm.ArrayData]:
+    """The box with how it was picked, the curve from which it was, and where its ends lay in the resamples.
 
     :param unknown: rows inside without a reference, which are among those that failed.
     """
+    resampled = envelope.replicates.shape[1] > 0
     box = [
         {
             'feature': name,
             'lo': float(envelope.lo[i]),
             'hi': float(envelope.hi[i]),
-            'lo_ci': envelope.lo_ci[i].tolist(),
-            'hi_ci': envelope.hi_ci[i].tolist(),
+            'lo_ci': envelope.lo_ci[i].tolist() if resampled else None,
+            'hi_ci': envelope.hi_ci[i].tolist() if resampled else None,
         }
         for i, name in enumerate(envelope.features)
     ]
@@ -126,7 +127,10 @@ def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.Array
     for name in ('coverage', 'failure_rate', 'rows', 'failed', 'peeled', 'groups', 'fresh_rate', 'chance'):
         curve.set_array(name, np.asarray(getattr(envelope.curve, name)))
     about = {name: getattr(envelope, name) for name in scalars}
-    return orm.Dict({'box': box, **about, 'unknown': unknown}), curve
+    replicates = orm.ArrayData()
+    replicates.set_array('lo', envelope.replicates[0])
+    replicates.set_array('hi', envelope.replicates[1])
+    return orm.Dict({'box': box, **about, 'unknown': unknown}), curve, replicates
 
 
 RISK_FILE = 'risk.npz'

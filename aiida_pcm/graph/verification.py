@@ -58,6 +58,7 @@ MAKERS: dict[tuple[str, str], set[str]] = {
     ('draft_certificate', 'claim'): {FREEZE},
     ('draft_certificate', 'part'): {SPLIT},
     ('draft_certificate', 'table'): {'tabulate'},
+    ('draft_certificate', 'replicates'): {'draw_envelope'},
     (FREEZE, 'part'): {SPLIT},
     (FREEZE, 'envelope'): {'draw_envelope'},
     ('tabulate', 'dataset'): {SPLIT},

@@ -85,6 +85,20 @@ def sides : List Range → Bool
   | .nil => .true
   | .cons r rs => ((Nat.ble 1 r.lo).and ((r.lo.ble r.hi).and (r.hi.ble unknownError))).and (sides rs)
 
+/-- `ordered` decides `Ordered` of the n digits of x, for a value that is a word. -/
+def ordered (n x i q : Nat) : Bool :=
+  (q.ble unknownError).and (((n.sub (sum (atLeast 32 n q x))).blt i).and (i.ble (n.sub (sum (atLeast 32 n q.succ x)))))
+
+/-- `proper` decides `Interval.Proper`. -/
+def proper : Interval → Bool
+  | ⟨n, x, i, low, j, high⟩ =>
+    ((n.blt (wordBase.sub 1)).and (fit 32 n x)).and ((ordered n x i low).and (ordered n x j high))
+
+/-- `propers` decides it of all. -/
+def propers : List Interval → Bool
+  | .nil => .true
+  | .cons v vs => (proper v).and (propers vs)
+
 /-- The tail without its last power, by Horner's rule; each term comes from the one before. -/
 def tailLoop (n p q : Nat) : Nat → Nat → Nat → Nat → Nat
   | .zero, _, _, sum => sum
@@ -121,6 +135,7 @@ def sameVerdict : Verdict → Verdict → Bool
 /-- What is claimed of the numbers alone. -/
 def checkNumbers (c : Certificate) : Bool :=
   (((Nat.blt 0 c.box.length).and (sides c.box)).and (c.tolerance.blt unknownError.pred)).and
+  ((propers c.intervals).and
   (((Nat.ble 1 c.use).and ((Nat.ble 1 c.alphaNum).and
     ((c.alphaNum.mul ((Nat.mul 20 c.use).mul c.use.succ)).beq c.alphaDen))).and
   (((Nat.blt 0 c.boundDen).and (c.boundNum.ble c.boundDen)).and
@@ -129,7 +144,7 @@ def checkNumbers (c : Certificate) : Bool :=
     (notBefore c.alphaNum c.alphaDen c.requestedNum c.requestedDen c.smallest)).and
   ((sameVerdict c.verdict
     (verdictOf c.frame ((c.boundNum.mul c.requestedDen).ble (c.requestedNum.mul c.boundDen)))).and
-  (boundRight c))))))
+  (boundRight c)))))))
 
 /-- What is claimed of the rows. -/
 def checkRows (c : Certificate) : Bool :=

@@ -405,6 +405,79 @@ theorem count_append (p : Row → Bool) (ys : List Row) :
   | .cons x xs => (congrArg (fun n : Nat => n.add ((p x).pick 1 0)) (count_append p ys xs)).trans
       (Nat.add_right_comm (count p xs) (count p ys) ((p x).pick 1 0))
 
+/-! ## Order statistics -/
+
+/-- Those of which something holds, and those of which it does not. -/
+theorem howMany_not : (n : Nat) → (g : Nat → Bool) → Eq ((howMany n (fun i => (g i).not)).add (howMany n g)) n
+  | .zero, _ => rfl
+  | .succ n, g => (Nat.add_four _ _ _ _).trans
+      (congrTwo Nat.add (howMany_not n (fun i => g i.succ)) (pick_not (g .zero)))
+
+theorem howMany_rest (n : Nat) (g : Nat → Bool) : Eq (n.sub (howMany n g)) (howMany n (fun i => (g i).not)) :=
+  (congrArg (fun x : Nat => x.sub (howMany n g)) (howMany_not n g).symm).trans (Nat.add_sub_cancel _ _)
+
+theorem howMany_congr : (n : Nat) → {g h : Nat → Bool} → ((i : Nat) → Eq (g i) (h i)) → Eq (howMany n g) (howMany n h)
+  | .zero, _, _, _ => rfl
+  | .succ n, _, _, same => congrTwo (fun (x : Nat) (b : Bool) => x.add (b.pick 1 0))
+      (howMany_congr n (fun i => same i.succ)) (same .zero)
+
+/-- Those below q, counted as those that are not at least q. -/
+theorem count_below (n x : Nat) {q : Nat} (small : n.lt (wordBase.sub 1)) (word : q.le (Nat.pow 2 32))
+    (clear : Eq (spare 32 n x) 0) :
+    Eq (n.sub (sum (atLeast 32 n q x))) (count (fun y : Nat => y.blt q) (listOf n (digit wordBase x))) :=
+  (congrArg n.sub ((congrArg sum (atLeast_sound 32 n x word clear)).trans (sum_sound n _ small))).trans
+    ((howMany_rest n _).trans ((howMany_congr n (fun i => flip (digit wordBase x i) q)).trans
+      (count_listOf (fun y : Nat => y.blt q) n (digit wordBase x)).symm))
+where
+  flip (y q : Nat) : Eq (q.ble y).not (y.blt q) :=
+    (congrArg Bool.not (Nat.ble_not y q).symm).trans (twice (y.succ.ble q))
+  twice : (a : Bool) → Eq a.not.not a
+    | .true => rfl
+    | .false => rfl
+
+theorem blt_succ (y q : Nat) : Eq (y.blt q.succ) (y.ble q) := rfl
+
+theorem ordered_sound {n x i q : Nat} (small : n.lt (wordBase.sub 1)) (clear : Eq (spare 32 n x) 0)
+    (h : Eq (ordered n x i q) .true) : Ordered (listOf n (digit wordBase x)) i q :=
+  have word : q.le unknownError := Nat.le_of_ble (Bool.and_left h)
+  have both := Bool.and_right h
+  ⟨Nat.le_trans (Nat.le_of_eq (congrArg Nat.succ (count_below n x small (word_le word) clear).symm))
+      (Nat.le_of_ble (Bool.and_left both)),
+    Nat.le_trans (Nat.le_of_ble (Bool.and_right both)) (Nat.le_of_eq (count_below n x small (word_lt word) clear))⟩
+
+theorem proper_sound : (v : Interval) → Eq (proper v) .true → v.Proper
+  | ⟨_, _, _, _, _, _⟩, h =>
+    have shape := Bool.and_left h
+    have small := Nat.le_of_ble (Bool.and_left shape)
+    have clear := fit_clear (Bool.and_right shape)
+    have both := Bool.and_right h
+    ⟨fit_lt (Bool.and_right shape), ordered_sound small clear (Bool.and_left both),
+      ordered_sound small clear (Bool.and_right both)⟩
+
+theorem propers_sound : (vs : List Interval) → Eq (propers vs) .true → All Interval.Proper vs
+  | .nil, _ => .intro
+  | .cons v vs, h => ⟨proper_sound v (Bool.and_left h), propers_sound vs (Bool.and_right h)⟩
+
+/-- What is not above q is below it, or q. -/
+theorem count_split (q : Nat) : (xs : List Nat) →
+    Eq (count (fun x : Nat => x.ble q) xs) ((count (fun x : Nat => x.blt q) xs).add (count (fun x : Nat => x.beq q) xs))
+  | .nil => rfl
+  | .cons x xs => (congrTwo Nat.add (count_split q xs) (one x q)).trans (Nat.add_four _ _ _ _)
+where
+  one : (x q : Nat) → Eq (@Bool.pick Nat (x.ble q) 1 0) (Nat.add ((x.blt q).pick 1 0) ((x.beq q).pick 1 0))
+    | .zero, .zero => rfl
+    | .zero, .succ _ => rfl
+    | .succ _, .zero => rfl
+    | .succ x, .succ q => one x q
+
+/-- **Membership**: an order statistic is one of the values. -/
+theorem ordered_member (xs : List Nat) {i q : Nat} (h : Ordered xs i q) :
+    Nat.lt 0 (count (fun x : Nat => x.beq q) xs) :=
+  match e : count (fun x : Nat => x.beq q) xs with
+  | .succ _ => Nat.succ_le_succ (Nat.zero_le _)
+  | .zero => (Nat.lt_irrefl _ (Nat.le_trans h.left (Nat.le_trans h.right
+      (Nat.le_of_eq ((count_split q xs).trans (congrArg (Nat.add _) e)))))).elim
+
 /-- `countRows` counts the rows in the box of which `q` holds, if `mask` tells of which errors `q` speaks. -/
 theorem countRows_sound (box : List Range) (words : All (fun r : Range => And (Word r.lo) (Word r.hi)) box)
     {mask : Nat → Nat → Nat} {q : Nat → Bool}
@@ -851,7 +924,8 @@ theorem count_unknown (c : Certificate) (words : Words c) (ok : Eq (fits c.rows)
 theorem check_sound (c : Certificate) (h : Eq (check c) .true) : Valid c :=
   have numbers := Bool.and_left h
   have shape := Bool.and_left numbers
-  have n1 := Bool.and_right numbers
+  have n0 := Bool.and_right numbers
+  have n1 := Bool.and_right n0
   have alpha := Bool.and_left n1
   have n2 := Bool.and_right n1
   have fraction := Bool.and_left n2
@@ -869,6 +943,7 @@ theorem check_sound (c : Certificate) (h : Eq (check c) .true) : Valid c :=
   have r4 := Bool.and_right r3
   have ok := Bool.and_left rows
   { box := ⟨Nat.le_of_ble (Bool.and_left (Bool.and_left shape)), box⟩
+    intervals := propers_sound c.intervals (Bool.and_left n0)
     fit := fits_sound c.box.length c.rows ok (Bool.and_right (Bool.and_left r1))
     tolerance := Nat.le_of_ble (Bool.and_right shape)
     groups := ascend_distinct _ _ 0 (ascendRows_sound c.rows ok _ 0 (Bool.and_left r2))

@@ -1,4 +1,4 @@
-"""Exact binomial bounds in integers (C. J. Clopper and E. S. Pearson, Biometrika 26, 404, 1934).
+"""Exact binomial bounds in integers (C. J. Clopper and E. S. Pearson, Biometrika 26, 404, 1934); order statistics.
 
 A rate is a fraction ``p / den``, a significance level is ``alpha_num / alpha_den``. Floating point is used to guess
 where the answer lies; every decision is made in integers. Standard library only.
@@ -35,6 +35,19 @@ def spend(use: int) -> tuple[int, int]:
     if use < 1:
         raise BoundError(f'use is {use}', 'count the uses of a part from 1')
     return 1, 20 * use * (use + 1)
+
+
+def interval_ranks(n: int) -> tuple[int, int]:
+    """Which of n values in order, from 1, are the ends of their 95 % percentile interval: ceil(n/40), ceil(39 n/40).
+
+    The smallest values below or at which lie at least 2.5 % and 97.5 % of them (R. J. Hyndman and Y. Fan, Am. Stat. 50,
+    361 (1996), definition 1): ends are values, nothing is interpolated.
+
+    :raises BoundError: if there is no value.
+    """
+    if n < 1:
+        raise BoundError(f'{n} values have no percentile', 'give at least one')
+    return -(-n // 40), -(-39 * n // 40)
 
 
 def tail_numerator(k: int, n: int, num: int, den: int) -> int:

@@ -16,12 +16,13 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
-from aiida_pcm.science.bounds import BOUND_DEN, smallest_n, spend, upper_bound
+from aiida_pcm.science.bounds import BOUND_DEN, interval_ranks, smallest_n, spend, upper_bound
 
 SCHEMA = 'pcm-certificate/1'
 FRAMES = ('GENERATED', 'LISTED', 'CONVENIENCE')
@@ -38,6 +39,7 @@ ERROR_DECIMALS = 6
 
 MAX_ROWS = 10**5
 MAX_FEATURES = 16
+MAX_REPLICATES = 10**5
 MAX_DENOMINATOR = 10**9
 MAX_SMALLEST_N = 10**5
 MAX_BYTES = 64 * 1024 * 1024
@@ -99,6 +101,14 @@ def word(x: float | None, decimals: int) -> int:
         return MISSING
     value_ = _scaled(x, decimals, ROUND_HALF_EVEN) + OFFSET
     return value_ if MISSING < value_ < WORD_LIMIT else MISSING
+
+
+def end_word(x: float, decimals: int) -> int:
+    """Word of where an end of a side lay in a resample: that of `word`, but the nearest one if x is beyond all words.
+
+    In this way the order of the numbers is that of their words.
+    """
+    return min(max(_scaled(x, decimals, ROUND_HALF_EVEN) + OFFSET, MISSING + 1), WORD_LIMIT - 1)
 
 
 def value(word_: int, decimals: int) -> float | None:
@@ -269,10 +279,13 @@ def draft(
     validation: Mapping[str, Any] | None = None,
     assumptions: Sequence[str] | None = None,
     supplement: Mapping[str, Any] | None = None,
+    replicates: Sequence[Mapping[str, Sequence[int]]] | None = None,
 ) -> Document:
     """The certificate that follows from a frozen claim and the rows of the certification part; not yet proved.
 
     :param rows: all rows of the part, in any order; they are sorted, so that the document does not depend on it.
+    :param replicates: words (`end_word`) of where the ends of each side lay in the resamples of the search part, ``lo``
+        and ``hi``; the intervals of the claim are their order statistics. None where nobody kept them.
     :param assumptions: texts to print beside the standard ones.
     :raises CertificateError: where the document would break the schema.
     """
@@ -299,6 +312,7 @@ def draft(
         'validation': dict(validation or {}),
         'assumptions': [*ASSUMPTIONS, *(assumptions or ())],
         'supplement': dict(supplement or {}),
+        'replicates': replicates and [{name: list(side_[name]) for name in ('lo', 'hi')} for side_ in replicates],
         'lean': None,
     }
     plain: Document = json.loads(canonical(document))
@@ -369,6 +383,7 @@ def lean_theorem(document: Mapping[str, Any], name: str) -> str:
         'frame': '.' + _one_of(claim['frame'], FRAMES).lower(),
         'verdict': '.' + _one_of(document['verdict'], VERDICTS).lower(),
         'box': _lean_list(f'⟨{int(side_["lo"])}, {int(side_["hi"])}⟩' for side_ in claim['box']),
+        **({} if first else {'intervals': _lean_list(_lean_intervals(document))}),
         'rows': written(chosen, len(claim['box'])),
     }
     numbers = {
@@ -418,6 +433,15 @@ def _lean_rows(chosen: Sequence[tuple[int, Row]], features: int) -> str:
     return _lean_tree(blocks)
 
 
+def _lean_intervals(document: Mapping[str, Any]) -> Iterator[str]:
+    """Where each end of each side lay, and which words are said to be its order statistics (Spec, `Interval`)."""
+    for side_, words in zip(document['claim']['box'], document.get('replicates') or (), strict=False):
+        for name in ('lo', 'hi'):
+            low, high = (end_word(end, side_['decimals']) for end in side_[f'{name}_ci'])
+            i, j = interval_ranks(len(words[name]))
+            yield f'⟨{len(words[name])}, {_digits(words[name], WORD_BITS)}, {i}, {low}, {j}, {high}⟩'
+
+
 def _digits(numbers: Iterable[int], bits: int) -> str:
     """The number with these digits of so many bits, lowest first; in hexadecimal."""
     binary = ''.join(f'{int(number):0{bits}b}' for number in reversed(list(numbers)))
@@ -456,6 +480,8 @@ _TOP = (
     *('schema', 'claim', 'claim_sha256', 'rows', 'rows_sha256', 'counts', 'bound', 'bound_without_unknowns'),
     *('smallest_n', 'verdict', 'validation', 'assumptions', 'supplement', 'lean'),
 )
+# Certificates of the first library were made without it.
+_REPLICATES = 'replicates'
 _CLAIM = (
     *('frame', 'property', 'tolerance', 'noise', 'requested', 'use', 'alpha', 'box', 'model', 'reference'),
     *('part_sha256', 'seed_rule'),
@@ -469,11 +495,13 @@ def check_schema(document: Any) -> None:
     :raises CertificateError: naming the first place that is wrong.
     """
     _check_depth(document)
-    _keys(document, _TOP, 'certificate')
+    _dictionary(document, 'certificate')
+    _keys(document, (*_TOP, *({_REPLICATES} & set(document))), 'certificate')
     if document['schema'] != SCHEMA:
         raise _bad('schema', f'is not {SCHEMA}')
     _check_claim(document['claim'], 'claim')
     _check_rows(document['rows'], len(document['claim']['box']))
+    _optional(document.get(_REPLICATES), _REPLICATES, partial(_check_replicates, document['claim']['box']))
     for name in ('claim_sha256', 'rows_sha256'):
         _hash(document[name], name)
     _keys(document['counts'], ('rows', 'groups', 'inside', 'failed', 'unknown'), 'counts')
@@ -563,6 +591,19 @@ def _check_rows(rows: Any, features: int) -> None:
             _integer(number, f'{at}.features', 0, WORD_LIMIT - 1)
     if len({row['id'] for row in rows}) != len(rows):
         raise _bad('rows', 'hold the same id twice')
+
+
+def _check_replicates(box: Sequence[Mapping[str, Any]], replicates: Any, at: str) -> None:
+    _list(replicates, at, len(box), len(box))
+    for place, (side_, words) in enumerate(zip(box, replicates, strict=True)):
+        _keys(words, ('lo', 'hi'), f'{at}[{place}]')
+        for name in ('lo', 'hi'):
+            where = f'{at}[{place}].{name}'
+            _list(words[name], where, 1, MAX_REPLICATES)
+            for number in words[name]:
+                _integer(number, where, MISSING + 1, WORD_LIMIT - 1)
+            if side_[f'{name}_ci'] is None:
+                raise _bad(where, 'belongs to no interval of the claim')
 
 
 def _check_lean(lean: Any) -> None:

@@ -15,6 +15,7 @@ from aiida_pcm.science.certificate import (
     Row,
     choose_rows,
     draft,
+    end_word,
     error_word,
     fails,
     is_inside,
@@ -161,6 +162,23 @@ def make_rows(materials: MaterialSet, table: Table, box: Sequence[Mapping[str, A
             features=[column[row] for column in columns],
         )
         for row in range(len(materials))
+    ]
+
+
+def replicate_words(box: Sequence[Mapping[str, Any]], lo: Array, hi: Array) -> list[dict[str, list[int]]] | None:
+    """Where the ends of each side lay in the resamples, as the certificate writes it; None where there is no resample.
+
+    :param box: sides of a claim, with ``decimals``.
+    :param lo, hi: (R, d) in the features' units.
+    """
+    if not len(lo):
+        return None
+    return [
+        {
+            'lo': [end_word(float(x), ends['decimals']) for x in lo[:, place]],
+            'hi': [end_word(float(x), ends['decimals']) for x in hi[:, place]],
+        }
+        for place, ends in enumerate(box)
     ]
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import betabinom, binom
 
-from aiida_pcm.science.bounds import BOUND_DEN, smallest_n, spend
+from aiida_pcm.science.bounds import BOUND_DEN, interval_ranks, smallest_n, spend
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.features import require_pre_dft
 from aiida_pcm.science.materials import Array
@@ -90,6 +90,7 @@ class Envelope(Box):
 
     :param lo_ci, hi_ci: (d, 2) 95 % percentile interval of each end over resampled groups, the features fixed. It
         describes how stable the box is, not how often the model fails.
+    :param replicates: (2, R, d) where the lower and upper ends lay in R resamples; the intervals are order statistics.
     :param curve: all boxes that could have been picked.
     :param coverage: rows inside over rows of the search part.
     :param failure_rate: failures over rows inside, in the search part: optimistic, since the box was fitted to them.
@@ -107,6 +108,7 @@ class Envelope(Box):
 
     lo_ci: Array
     hi_ci: Array
+    replicates: Array
     curve: Curve
     coverage: float
     failure_rate: float
@@ -185,14 +187,16 @@ def find_envelope(
     curve = _curve(rows, boxes, requested, seed, chosen)
     picked, reached, reason = _pick(curve, requested, chosen)
     box = boxes[picked]
-    lo_ci, hi_ci = _bootstrap(rows, box, seed, chosen)
     given = _in_order(rows, box, features)
+    replicates = _bootstrap(rows, box, given, seed, chosen)
+    lo_ci, hi_ci = _intervals(replicates)
     return Envelope(
         features=tuple(rows.names[feature] for feature in given),
         lo=box.lo[given],
         hi=box.hi[given],
-        lo_ci=lo_ci[given],
-        hi_ci=hi_ci[given],
+        lo_ci=lo_ci,
+        hi_ci=hi_ci,
+        replicates=replicates,
         curve=curve,
         coverage=float(curve.coverage[picked]),
         failure_rate=box.rate,
@@ -610,12 +614,12 @@ def _reason(curve: Curve, picked: int, requested: float, settings: Settings) -> 
     )
 
 
-def _bootstrap(rows: _Rows, box: _Bounds, seed: int, settings: Settings) -> tuple[Array, Array]:
-    """95 % percentile intervals of both ends of each feature: (d, 2) and (d, 2), nan for those not in the box.
+def _bootstrap(rows: _Rows, box: _Bounds, given: Sequence[int], seed: int, settings: Settings) -> Array:
+    """(2, R, d) where the lower and upper end of each given feature of a box lies in resamples of the groups.
 
-    Each resample of the groups, of rows that have all values, is peeled with all features of the box and no other until
-    it fails no more often than the box, or as seldom as it can, and is pasted. Ends are values of rows; nan where no
-    resample has a row.
+    Each resample, of rows that have all values, is peeled with all features of the box and no other until it fails no
+    more often than the box, or as seldom as it can, and is pasted. Ends are values of rows. R is smaller than
+    `settings.resamples` where a resample has no such row.
     """
     random, features = np.random.default_rng(seed), list(box.entered)
     n_groups, few = rows.n_groups, rows.only(features)
@@ -627,8 +631,15 @@ def _bootstrap(rows: _Rows, box: _Bounds, seed: int, settings: Settings) -> tupl
         if path := _path(resample, settings, fixed=True):
             (found,) = _at_limits(resample, path, [box.rate], fixed=True)
             ends.append((found.lo, found.hi))
-    intervals: Array = np.full((2, len(rows.names), 2), np.nan)
-    if ends:
-        quantiles: Array = np.quantile(np.array(ends), [0.025, 0.975], axis=0, method='inverted_cdf')
-        intervals[:, features] = np.moveaxis(quantiles, 0, -1)
-    return intervals[0], intervals[1]
+    replicates: Array = np.array(ends, dtype=float).reshape(-1, 2, len(features)).swapaxes(0, 1)
+    return replicates[:, :, [features.index(feature) for feature in given]]
+
+
+def _intervals(replicates: Array) -> tuple[Array, Array]:
+    """(d, 2) each: 95 % percentile intervals of the lower and the upper ends; nan where there is no replicate."""
+    if not replicates.shape[1]:
+        nothing = np.full((replicates.shape[2], 2), np.nan)
+        return nothing, nothing
+    ranks = np.array(interval_ranks(replicates.shape[1])) - 1
+    low, high = np.sort(replicates, axis=1)[:, ranks]
+    return low.T, high.T

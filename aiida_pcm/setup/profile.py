@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 PROFILE = 'pcm'
 COMPUTER = 'localhost'
 STORAGE = 'core.sqlite_dos'
+DATABASE = 'database.sqlite'
 BROKER = 'core.zeromq'
 OPTIONS = {
     'runner.poll.interval': 1,
@@ -104,7 +107,20 @@ def get_or_create_profile(name: str = PROFILE) -> Step:
     config.set_default_profile(name, overwrite=False)
     config.store()
     load_profile(name, allow_switch=True)
-    return Step('profile', 'made', f'{name} in {config.dirpath}')
+    journal = _let_readers_in(Path(config.get_profile(name).storage_config['filepath']))
+    return Step('profile', 'made', f'{name} in {config.dirpath}{journal}')
+
+
+def _let_readers_in(storage: Path) -> str:
+    """Give the database a write-ahead log: without, whoever looks while a run writes can make the run fail.
+
+    It stays in the file. (https://www.sqlite.org/wal.html: all processes must be on one machine.)
+
+    :return: what to say where the file system does not allow it.
+    """
+    with contextlib.closing(sqlite3.connect(storage / DATABASE)) as connection:
+        (mode,) = connection.execute('PRAGMA journal_mode=WAL').fetchone()
+    return '' if mode == 'wal' else f'; its file system allows no write-ahead log ({mode}): look at it between runs'
 
 
 def get_or_create_computer(label: str = COMPUTER) -> Step:

@@ -38,7 +38,7 @@ _QUERY = 'SELECT uuid, attributes, repository_metadata FROM db_dbnode WHERE node
 _TABLE = 'SELECT type, sql FROM sqlite_master WHERE name = ?'
 _UUID = re.compile(r'[0-9a-f-]{36}')
 _COLUMNS = {'uuid', 'attributes', 'repository_metadata', 'node_type', ''}
-_REMEDY = 'ask for the certificate alone: aiida-pcm certificate export'
+_REMEDY = 'ask for the file certificate.json alone'
 
 
 @dataclass(frozen=True)

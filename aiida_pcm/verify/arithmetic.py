@@ -28,6 +28,7 @@ def check_numbers(document: Mapping[str, Any]) -> list[Check]:
     checks.append(_check_bound('bound', document, 0))
     checks.append(_check_bound('bound_without_unknowns', document, document['counts']['unknown']))
     checks.append(_check_smallest_n(document))
+    checks.append(_check_intervals(document))
     return checks
 
 
@@ -77,6 +78,28 @@ def _comparisons(document: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]
     yield 'alpha', Fraction(1, 20) / (j * (j + 1)), _rate(claim['alpha'])
     best = 'CONSISTENT' if claim['frame'] == 'CONVENIENCE' else 'CERTIFIED'
     yield 'verdict', best if _rate(document['bound']) <= _rate(claim['requested']) else 'REFUSED', document['verdict']
+
+
+def _check_intervals(document: Mapping[str, Any]) -> Check:
+    """The intervals of the box are the ends of the middle 95 % of its replicates, word by word."""
+    replicates, name = document.get('replicates'), 'intervals'
+    if replicates is None:
+        return Check(name, True, 'told, not claimed: the replicates of the bootstrap are not in this certificate')
+    for side, words in zip(document['claim']['box'], replicates, strict=True):
+        for end in ('lo', 'hi'):
+            ordered = sorted(words[end])
+            low, high = (
+                ordered[ceil(Fraction(len(ordered), 40)) - 1],
+                ordered[ceil(Fraction(39 * len(ordered), 40)) - 1],
+            )
+            if [low, high] != [_nearest_word(bound, side['decimals']) for bound in side[f'{end}_ci']]:
+                return Check(name, False, f'{end} of {side["feature"]}: the interval is not that of its replicates')
+    return Check(name, True, f'order statistics of {len(replicates[0]["lo"])} resamples')
+
+
+def _nearest_word(number: float, decimals: int) -> int:
+    """Half to even, as Fraction rounds; kept within what a word of a feature can be."""
+    return min(max(round(_exact(number) * 10**decimals) + 2**31, 1), UNKNOWN)
 
 
 def _hash(part: Any) -> str:
@@ -142,14 +165,20 @@ def _check_smallest_n(document: Mapping[str, Any]) -> Check:
 
 
 def check_text(document: Mapping[str, Any], text: str) -> Check:
-    """The numbers in the text that Lean reads are those of the certificate.
+    """What the text that Lean reads says, but for the rows, which are not unpacked, is what the certificate says.
 
     The tolerance is rounded down to six decimals and the noise up: the other way could turn a failure into a success.
     """
     claim, counts = document['claim'], document['counts']
     tolerance, noise = _exact(claim['tolerance']['value']) * MILLION, _exact(claim['noise']) * MILLION
-    stated = {name: int(number) for name, number in re.findall(r'^  (\w+) := (\d+)$', text, re.MULTILINE)}
+    stated = dict(re.findall(r'^  (\w+) := \.?(.+)$', text, re.MULTILINE))
+    stated['box'] = ' '.join(f'{lo} to {hi}' for lo, hi in re.findall(r'⟨(\d+), (\d+)⟩', stated['box']))
+    if 'intervals' in stated:
+        stated['intervals'] = ' '.join(re.findall(r'⟨(\w+(?:, \w+){5})⟩', stated['intervals']))
     wanted = {
+        'frame': claim['frame'].lower(),
+        'verdict': document['verdict'].lower(),
+        'box': ' '.join(f'{side["lo"]} to {side["hi"]}' for side in claim['box']),
         'tolerance': floor(tolerance),
         'noise': ceil(noise),
         'requestedNum': claim['requested']['num'],
@@ -164,8 +193,21 @@ def check_text(document: Mapping[str, Any], text: str) -> Check:
         'boundNum': document['bound']['num'],
         'boundDen': document['bound']['den'],
         'smallest': document['smallest_n'],
+        **_intervals_to_read(document, 'intervals' in stated),
     }
-    wrong = [
-        f'{name} is {stated.get(name)}, not {number}' for name, number in wanted.items() if stated.get(name) != number
-    ]
+    wrong = [f'{name} is {stated.get(name)}, not {x}' for name, x in wanted.items() if stated.get(name) != str(x)]
     return Check('lean_text', not wrong, '; '.join(wrong) or 'its numbers are rounded outward')
+
+
+def _intervals_to_read(document: Mapping[str, Any], claimed: bool) -> dict[str, str]:
+    """How many words, as digits of one number, and which of them in order are said to be the ends of the interval.
+
+    :param claimed: whether the library that is named knows of intervals: the first one did not.
+    """
+    written = []
+    for side, words in zip(document['claim']['box'], document.get('replicates') or [], strict=False):
+        for end in ('lo', 'hi'):
+            n, (low, high) = len(words[end]), (_nearest_word(bound, side['decimals']) for bound in side[f'{end}_ci'])
+            digits = sum(word << 33 * place for place, word in enumerate(words[end]))
+            written.append(f'{n}, {digits:#x}, {ceil(Fraction(n, 40))}, {low}, {ceil(Fraction(39 * n, 40))}, {high}')
+    return {'intervals': ' '.join(written) or 'nil'} if claimed else {}

@@ -266,7 +266,7 @@ class AuditWorkChain(WorkChain):
         inputs.update({'selftest': self.inputs.selftest} if 'selftest' in self.inputs else {})
         inputs.update(self._elements())
         inputs.update(dataset=self.ctx.certification, envelope=self.ctx.envelope.outputs.envelope)
-        inputs.update(query_log=self.ctx.falsify.outputs.query_log)
+        inputs.update(replicates=self.ctx.envelope.outputs.replicates, query_log=self.ctx.falsify.outputs.query_log)
         if 'risk' in self.ctx:
             inputs.update(risk=self.ctx.risk.outputs.risk, risk_report=self.ctx.risk.outputs.report)
         if 'validate' in self.ctx:

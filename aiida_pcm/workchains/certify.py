@@ -39,6 +39,12 @@ class CertifyWorkChain(WorkChain):
             'failure_rate', valid_type=orm.Str, validator=checks.rate_validator, help='Requested rate, exact: 1/5.'
         )
         spec.input('envelope', valid_type=orm.Dict, help='The box, from pcm.envelope.')
+        spec.input(
+            'replicates',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='From pcm.envelope: the intervals of the box are proved to be their order statistics.',
+        )
         spec.input('features', valid_type=orm.List, validator=checks.features_validator, help='Names of descriptors.')
         spec.input(
             'risk',
@@ -149,9 +155,9 @@ class CertifyWorkChain(WorkChain):
             )
         scored = {'risk': inputs.risk} if 'risk' in inputs else {}
         table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features, **scored)
-        names = ('validation', 'query_log', 'selftest', 'risk_report')
-        printed = {name: inputs[name] for name in names if name in inputs}
-        self.ctx.draft = draft_certificate(self.ctx.claim, inputs.dataset, table, **printed)
+        names = ('replicates', 'validation', 'query_log', 'selftest', 'risk_report')
+        beside = {name: inputs[name] for name in names if name in inputs}
+        self.ctx.draft = draft_certificate(self.ctx.claim, inputs.dataset, table, **beside)
         return None
 
     def prove(self) -> None:

@@ -34,6 +34,7 @@ class EnvelopeWorkChain(WorkChain):
         spec.outline(cls.draw)
         spec.output('envelope', valid_type=orm.Dict, help='The box, and how it was picked.')
         spec.output('curve', valid_type=orm.ArrayData, help='Coverage against failure rate.')
+        spec.output('replicates', valid_type=orm.ArrayData, help='Where the ends of the box lay in the resamples.')
 
     @classmethod
     def get_builder_from_protocol(
@@ -69,5 +70,5 @@ class EnvelopeWorkChain(WorkChain):
         )
         if envelope['reason']:
             self.report(envelope['reason'])
-        self.out('envelope', envelope)
-        self.out('curve', drawn['curve'])
+        for name in ('envelope', 'curve', 'replicates'):
+            self.out(name, drawn[name])

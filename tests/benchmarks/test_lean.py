@@ -24,12 +24,12 @@ def test_a_small_certificate_is_measured(lean, tmp_path, capsys):
     assert [(row['rows'], row['failed']) for row in found] == [(200, 2), (200, 20)]
     for row in found:
         assert 0 < row['reading'] + row['elaborator'] + row['kernel'] < row['seconds'] + 1
-        assert 10 < row['memory'] < 1000
+        assert 10 < row['memory'] < 1000 and 0 < row['processor'] < row['seconds'] + 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line['figure'] for line in lines} == {f'lean.{name}' for name in found[0].keys() & set(MEASURED)}
 
 
-MEASURED = ('seconds', 'memory', 'reading', 'elaborator', 'kernel')
+MEASURED = ('seconds', 'processor', 'memory', 'reading', 'elaborator', 'kernel')
 
 
 def test_the_profiler_is_understood(lean):

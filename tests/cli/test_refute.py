@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from aiida import orm
@@ -47,16 +48,23 @@ def shown(run, certificate):
     return json.loads(run('certificate', 'show', certificate.uuid, '--json')[1])['refutation']
 
 
+def undocumented(root, *documents):
+    """Keys of JSON documents that the page for programs does not name."""
+    page = (root / 'docs' / 'topics' / 'refute.md').read_text().split('## For programs')[1].split('\n## ')[0]
+    return [key for document in documents for key in document if not re.search(rf'\b{key}\b', page)]
+
+
 # --- guard ------------------------------------------------------------------------------------------------------------
 
 
-def test_guard_tells_programs(screen, certificate, listed):
+def test_guard_tells_programs(root, screen, certificate, listed):
     status, output, _ = screen(certificate.uuid, 'wide', '--json')
     about = json.loads(output)
     assert status == 0
     assert (about['n_rows'], about['n_admitted'], about['refused_by']) == (21, 9, {'atomic_number_mean': 12})
     assert about['verdict'] == 'CERTIFIED' and about['refuted'] is False and about['dataset'] == listed.uuid
     first = about['rows'][0]
+    assert not undocumented(root, about, first, first['reasons'][0])
     assert (first['id'], first['admitted']) == ('AlCu-1', False)
     assert first['reasons'] == [
         {
@@ -97,7 +105,7 @@ def test_guard_asks_the_model_where_it_must(screen, made, listed):
 
 
 @pytest.mark.slow
-def test_found_drawn_and_shown(run, screen, made, certificate, listed):
+def test_found_drawn_and_shown(root, run, screen, made, certificate, listed):
     """The whole story on one certificate: found failures do not refute it, a registered draw does."""
     before = certificate.document
     assert 'nothing was held against it' in run('certificate', 'show', certificate.uuid)[1]
@@ -127,6 +135,7 @@ def test_found_drawn_and_shown(run, screen, made, certificate, listed):
     assert (found['verdict'], found['e_value'], found['refuted_at']) == ('REFUTED', 64, 5)
     held = shown(run, certificate)
     assert held['verdict'] == 'REFUTED' and len(held['found']) == 5
+    assert not undocumented(root, draw, found, found['rows'][0], held, held['found'][0], held['drawn'])
     assert {name: held['drawn'][name] for name in ('submitted', 'failed', 'e_value')} == {
         'submitted': 6, 'failed': 6, 'e_value': 64,
     }  # fmt: skip
@@ -138,13 +147,14 @@ def test_found_drawn_and_shown(run, screen, made, certificate, listed):
     assert 'REFUTED' in screen(certificate.uuid, 'wide')[1]
 
 
-def test_a_data_set_may_bring_its_own_reference(run, made):
+def test_a_data_set_may_bring_its_own_reference(root, run, made):
     other = certified(made[1], k=1, atomic_number_mean=(10.0, 90.0))
     plain = DatasetData(alloys(9, 'three').subset([0, 1, 5])).store()
     reference = wrong_reference(plain).store()
     status, output, errors = run('certificate', 'refute', other.uuid, reference.uuid, '--json')
     assert status == 0, errors
     found = json.loads(output)
+    assert not undocumented(root, found, found['rows'][0])
     assert [row['judgement'] for row in found['rows']] == ['no failure', 'no failure', 'fails']
     assert found['convention']['functional'] == 'PBE' and found['refutation']['zero_failures'] == 'not claimed'
 

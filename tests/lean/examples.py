@@ -7,10 +7,10 @@ import random
 from typing import Any
 
 from aiida_pcm.science import certificate as schema
-from aiida_pcm.science.bounds import spend
+from aiida_pcm.science.bounds import interval_ranks, spend
 from aiida_pcm.science.certificate import CertificateError
 
-__all__ = ['CertificateError', 'claim', 'drawn', 'plain', 'row', 'tampered']
+__all__ = ['CertificateError', 'claim', 'drawn', 'plain', 'resampled', 'row', 'tampered']
 
 
 def claim(**changes: Any) -> dict[str, Any]:
@@ -40,6 +40,20 @@ def row(name: str, group: str, error: float | None = 0.05, feature: float | None
     return {'id': name, 'group': group, 'error': schema.error_word(error, unknown), 'features': features}
 
 
+def resampled(document: dict[str, Any], seed: int = 0, n: int = 40) -> dict[str, Any]:
+    """The same certificate with replicates of the ends of its box, and the intervals that follow from them."""
+    rng, changed = random.Random(seed), copy.deepcopy(document)
+    changed['replicates'] = []
+    for side in changed['claim']['box']:
+        words = {name: [side[name] + rng.choice([0, 0, *range(-9, 10)]) for _ in range(n)] for name in ('lo', 'hi')}
+        for name in ('lo', 'hi'):
+            ends = (sorted(words[name])[rank - 1] for rank in interval_ranks(n))
+            side[f'{name}_ci'] = [schema.value(end, side['decimals']) for end in ends]
+        changed['replicates'].append(words)
+    changed['claim_sha256'] = schema.claim_sha256(changed['claim'])
+    return changed
+
+
 def plain(n: int = 40, k: int = 1, **changes: Any) -> dict[str, Any]:
     """A drafted certificate: n groups inside the box, k of them failed, and two groups outside."""
     rows = [row(f'in-{i}', f'group {i}', 0.5 if i < k else 0.05) for i in range(n)]
@@ -61,7 +75,8 @@ def drawn(seed: int) -> dict[str, Any]:
         rows.append({'id': f'r{i}', 'group': f'g{i // rng.choice([1, 1, 2])}', 'error': found, 'features': words})
     frame = rng.choice(schema.FRAMES)
     requested = {'num': rng.choice([1, 3, 9]), 'den': 10}
-    return schema.draft(claim(frame=frame, box=box, requested=requested, use=rng.randint(1, 5)), rows)
+    document = schema.draft(claim(frame=frame, box=box, requested=requested, use=rng.randint(1, 5)), rows)
+    return resampled(document, seed, rng.choice([1, 2, 39, 40, 41, 80])) if rng.random() < 0.5 else document
 
 
 def tampered(document: dict[str, Any], path: str, change: Any) -> dict[str, Any]:

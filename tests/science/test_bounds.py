@@ -39,6 +39,15 @@ def test_the_bound_is_the_least_one_in_exact_fractions(k, more, use, den):
     assert bound == 0 or tail(k, n, Fraction(bound - 1, den)) > alpha
 
 
+@given(counts, uses)
+def test_the_bound_is_the_one_of_scipy(count, use):
+    """Rounded up to a multiple of 10^-6, and so never below it."""
+    k, n = count
+    num, den = spend(use)
+    exact = beta.ppf(1 - num / den, k + 1, n - k) if k < n else 1.0
+    assert -1e-9 <= upper_bound(k, n, num, den) / 10**6 - exact <= 1e-6 + 1e-9
+
+
 @given(counts, st.integers(0, 1000))
 def test_the_tail_is_that_of_scipy(count, num):
     k, n = count

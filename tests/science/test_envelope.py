@@ -283,6 +283,8 @@ def test_what_every_envelope_promises(n, d, seed, requested, margin, n_groups):
     assert found.lo_ci.shape == found.hi_ci.shape == (len(found.features), 2)
     assert np.isfinite(found.lo_ci).all() and (found.lo_ci[:, 0] <= found.lo_ci[:, 1]).all()
     assert np.isfinite(found.hi_ci).all() and (found.hi_ci[:, 0] <= found.hi_ci[:, 1]).all()
+    quantiles = np.quantile(found.replicates, [0.025, 0.975], axis=1, method='inverted_cdf')
+    np.testing.assert_array_equal(quantiles, np.stack([found.lo_ci.T, found.hi_ci.T], axis=1))
 
 
 @settings(max_examples=12)

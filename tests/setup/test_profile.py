@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,20 @@ def test_profile_needs_no_server(fresh_aiida):
     assert made.storage_backend == 'core.sqlite_dos'
     assert made.process_control_backend == 'core.zeromq'
     assert fresh_aiida.default_profile_name == 'pcm'
+
+
+def test_a_reader_does_not_stop_who_writes(fresh_aiida):
+    """Somebody reads, and is not done: a run has to be able to store all the same."""
+    from aiida import orm
+
+    profile.get_or_create_profile()
+    (path,) = Path(fresh_aiida.dirpath).rglob('database.sqlite')
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        reader.execute('BEGIN')
+        assert reader.execute('SELECT count(*) FROM db_dbnode').fetchone() == (0,)
+        stored = orm.Int(1).store()
+        assert reader.execute('SELECT count(*) FROM db_dbnode').fetchone() == (0,), 'its own view of the file'
+    assert orm.load_node(stored.uuid).value == 1
 
 
 def test_caching_is_on_in_the_profile_that_was_made(fresh_aiida):

@@ -10,7 +10,7 @@ from aiida_pcm.runner import lean as runner
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.verify import LIBRARY
 
-from ..lean.examples import plain, row
+from ..lean.examples import plain, resampled, row
 
 
 @pytest.fixture(scope='session')
@@ -36,9 +36,10 @@ def prove(bench):
 
 @pytest.fixture(scope='session')
 def certificate(prove):
-    """A certificate with two failures, one of them unknown; REFUSED."""
+    """A certificate with two failures, one of them unknown, and the replicates of its bootstrap; REFUSED."""
     document = plain(40, 1)
     document = schema.draft(document['claim'], [*document['rows'], row('who', 'knows', unknown=True)])
+    document = resampled(document)
     (result,) = prove([schema.lean_text(document)])
     return schema.with_proof(document, result.as_dict())
 

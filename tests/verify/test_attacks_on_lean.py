@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from aiida_pcm.runner import lean as runner
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.verify import LIBRARY, Limits, verify_document, verify_file
+from aiida_pcm.verify.arithmetic import check_text
 from aiida_pcm.verify.proof import canary
 
 from ..lean.examples import tampered
@@ -39,6 +41,58 @@ def test_text_that_was_not_generated_is_not_read(certificate, prove, line):
     assert result.messages == ['the file does not have the form of a certificate; Lean did not read it']
 
 
+# What a plain Lean says of a certificate with a wrong count, after one of these.
+BELIEVED = {
+    'a shadowed Valid': """namespace Mine
+def Valid (_ : Certificate) : Prop := True
+theorem _root_.certified : Valid certifiedData := True.intro
+end Mine
+""",
+    'no kernel': """set_option linter.defProp false
+set_option debug.skipKernelTC true
+unsafe def lie : False := lie
+theorem certified : Valid certifiedData := lie.elim
+""",
+}
+
+
+@pytest.mark.parametrize('lines', BELIEVED.values(), ids=BELIEVED.keys())
+def test_a_plain_lean_believes_what_is_not_read_here(certificate, bench, prove, lines):
+    """Exit status 0, and nothing said but that there are no axioms: why texts are made here and have one form."""
+    text = schema.lean_text(tampered(certificate, 'counts.failed', 0)).split('theorem certified')[0]
+    text += f'{lines}#print axioms certified\n'
+    run = bench.check(text)
+    assert run.status == 0 and runner.says_only_no_axioms(run.output, ['certified'])
+    (result,) = prove([text])
+    assert result.messages == ['the file does not have the form of a certificate; Lean did not read it']
+
+
+# What the kernel knows by name, defined as something else, and what follows.
+REDEFINED = {
+    'an operation': """def Nat.gcd (_ _ : Nat) : Nat := 0
+theorem none (a b : Nat) : Eq (Nat.gcd a b) 0 := Eq.refl 0
+attribute [irreducible] Nat.gcd
+theorem six : Eq (Nat.gcd 12 18) 6 := Eq.refl 6
+theorem lie : False := Nat.succ_ne_zero (six.symm.trans (none 12 18))
+""",
+    'an empty String': """inductive String : Type
+theorem lie : False := String.rec (motive := fun _ => False) "a"
+""",
+}
+
+
+@pytest.mark.parametrize('lines', REDEFINED.values(), ids=REDEFINED.keys())
+def test_names_that_the_kernel_knows_are_taken(bench, lines):
+    """Without gcd and String in Base the kernel proves False from the same lines; with them Lean refuses these."""
+    base, lie = (bench.folder / 'Base.lean').read_text(), f'{lines}#print axioms lie\n'
+    bare = re.sub(r'(?s)def gcdSteps.*?(?=def odd)|theorem gcdSteps_enough.*?(?=theorem half_small)', '', base)
+    bare = re.sub(r'(?s)/-- A text, of which.*?(?=theorem Char.pin)', '', bare)
+    run = bench.check(bare + lie)
+    assert run.status == 0 and runner.says_only_no_axioms(run.output, ['lie']), run.output
+    for text in (base + lie, f'prelude\nimport Sound\n{lie}'):
+        assert bench.check(text).status != 0
+
+
 @pytest.mark.parametrize('name', ['rowCount', 'inside', 'failed', 'unknown', 'boundNum', 'smallest', 'use', 'alphaDen'])
 def test_a_text_with_a_wrong_number_is_not_proved(certificate, prove, name):
     """As if Python had let it through."""
@@ -46,6 +100,24 @@ def test_a_text_with_a_wrong_number_is_not_proved(certificate, prove, name):
     line = next(line for line in text.splitlines() if line.startswith(f'  {name} := '))
     (result,) = prove([text.replace(line, f'  {name} := {int(line.split()[-1]) + 1}')])
     assert not result.accepted and result.reason == runner.NOT_PROVED
+
+
+@pytest.mark.parametrize(
+    ('line', 'other', 'reason'),
+    [
+        ('  frame := .generated', '  frame := .listed', 'frame is listed, not generated'),
+        ('  verdict := .refused', '  verdict := .certified', 'verdict is certified, not refused'),
+        ('  inside := 41', '  inside := 40', 'inside is 40, not 41'),
+        ('(.nil)', '(.cons ⟨1, 2⟩ (.nil))', 'box is'),
+        (', 39, ', ', 38, ', 'intervals is'),
+    ],
+)
+def test_a_text_of_another_certificate_is_seen(certificate, line, other, reason):
+    """As if the code that writes the text were wrong, which the drafting uses too."""
+    text = schema.lean_text(certificate)
+    assert check_text(certificate, text).holds
+    found = check_text(certificate, text.replace(line, other, 1))
+    assert not found.holds and reason in found.detail
 
 
 def test_canaries_are_false_and_new_each_time(certificate, prove):

@@ -21,7 +21,7 @@ from .conftest import failing, rehashed
 
 NAMES = [
     *('schema', 'names', 'assumptions', 'claim_hash', 'rows_hash', 'counts', 'alpha', 'verdict'),
-    *('bound', 'bound_without_unknowns', 'smallest_n'),
+    *('bound', 'bound_without_unknowns', 'smallest_n', 'intervals'),
     *('lean_text', 'lean_sources', 'lean_version', 'lean_build', 'lean_canary', 'lean_proof'),
 ]
 
@@ -51,6 +51,8 @@ ATTACKS = [
     ('rows.3.error', 10**6, {'rows_hash', 'counts', 'lean_proof'}),
     ('rows.3.features.0', 1, {'rows_hash', 'counts', 'lean_proof'}),
     ('claim.noise', 0.2, {'claim_hash', 'counts', 'lean_proof'}),
+    ('claim.box.0.lo_ci.0', lambda x: x + 0.001, {'claim_hash', 'intervals', 'lean_proof'}),
+    ('replicates.0.hi', lambda words: sorted(words)[5:], {'intervals', 'lean_proof'}),
     ('claim.model.label', 'another', {'claim_hash'}),
     ('claim.model.weights_sha256', 'f' * 64, {'claim_hash'}),
     ('lean.sources_sha256', 'f' * 64, {'lean_sources'}),
@@ -67,6 +69,13 @@ def test_tampering_is_seen(certificate, one_library, path, change, seen_by):
     report = verify_document(tampered(certificate, path, change))
     assert not report.holds
     assert set(failing(report)) == seen_by
+
+
+def test_without_replicates_the_intervals_are_told_and_not_claimed(certificate, one_library):
+    """Whoever strips them leaves a certificate that claims less."""
+    report = verify_document(tampered(certificate, 'replicates', None))
+    assert report.holds, report
+    assert {check.name: check.detail for check in report.checks}['intervals'].startswith('told, not claimed')
 
 
 def test_a_repeated_group_is_not_counted_twice(certificate, one_library):
