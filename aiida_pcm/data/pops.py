@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from aiida import orm
 
+from aiida_pcm.science.features.scores import POPS, name_of
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.misspecification import PopsModel
 
 POPS_FILE = 'pops.npz'
-PREFIX, DIGITS = 'pops:', 16
 
 
 def pack_pops(model: PopsModel) -> orm.SinglefileData:
@@ -27,5 +27,5 @@ def pops_of(node: orm.SinglefileData) -> PopsModel:
 def pack_scores(model: PopsModel, scores: Array) -> orm.ArrayData:
     """Scores (n,) of rows, eV/atom, and the name that a box has for them."""
     node = orm.ArrayData({'score': scores})
-    node.base.attributes.set_many({'name': f'{PREFIX}{model.sha256[:DIGITS]}', 'unit': 'eV/atom'})
+    node.base.attributes.set_many({'name': name_of(model.sha256, POPS), 'unit': 'eV/atom'})
     return node

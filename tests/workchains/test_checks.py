@@ -14,6 +14,7 @@ from aiida_pcm.science.conventions import MATERIALS_PROJECT, Convention, PcmErro
 from aiida_pcm.science.features import FEATURES, OWN, known_before_dft, own_features
 from aiida_pcm.science.features.scores import name_of
 from aiida_pcm.science.formation import ElementalReferences
+from aiida_pcm.science.scorer import Scorer
 from aiida_pcm.workchains import checks
 
 from ..data.test_model import CUSTOM
@@ -25,7 +26,10 @@ GEOMETRIC = {
     'density', 'coordination_mean', 'coordination_minimum', 'coordination_maximum', 'predicted_formation_energy',
 }  # fmt: skip
 # Not every data set can have these: its cells must not be distorted, or the hull must be known.
-CONDITIONAL = {'space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'site_degrees_of_freedom', 'predicted_hull_distance'}
+CONDITIONAL = {
+    'space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'site_degrees_of_freedom',
+    'predicted_hull_distance',
+}  # fmt: skip
 
 
 def imported(pose: str = 'RELAXED', **references):
@@ -117,7 +121,7 @@ def frozen_model():
     columns = {'n_atoms': np.arange(60.0)}
     failed = np.arange(60) % 2 > 0
     groups = np.arange(60).astype(str)
-    return pack_risk(risk.fit(columns, failed, groups, risk.Settings(iterations=2, forest=0)))
+    return pack_risk(Scorer(risk.fit(columns, failed, groups, risk.Settings(iterations=2, forest=0))))
 
 
 def test_a_side_in_a_learned_score_needs_its_model(aiida_profile_clean):
