@@ -1,14 +1,14 @@
 """Do potentials underpredict, more so for many degrees of freedom and near the hull? Bias tables, slopes of forces.
 
 `python benchmarks/uncertainty_symmetry.py [--quick] [--data FILE] [--seed N] [--models N] [--live 1] [--relax N]
-[--resamples N]`
+[--resamples N] [--fmax X]`
 
 --data is the table of recovered WBM predictions with a column eform_<model> a model; beside it lies
 wbm_dft_symmetry.csv.gz, the symmetry (spglib at 0.01 A) of what DFT relaxed: POST_DFT, no predictor; and, for how
 degrees of freedom depend on the tolerance, wbm_random_structures.json.gz. --models takes the first N models (0: all).
 --live 1 holds CHGNet and TensorNet against the 477 random WBM structures where they stand, and their forces against
 mpf-TP in plain-PBE chemistries (benchmarks/backbones.py, which wants PCM_CACHE). --relax N relaxes the N smallest of
-the 477 with CHGNet (slow): as they stand, and after a rattle.
+the 477 with CHGNet (slow) until no force is above --fmax (eV/A): as they stand, and after a rattle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from common import arguments, figure
 
 from aiida_pcm.science import symmetry
 from aiida_pcm.science.conventions import MATERIALS_PROJECT, why_not_plain_pbe
-from aiida_pcm.science.failure import Evaluation
+from aiida_pcm.science.failure import Evaluation, row_maximum
 from aiida_pcm.science.formation import (
     bias_by_anion_class,
     bias_class,
@@ -43,12 +43,13 @@ RANDOM = (
     'beyond 2 eV/atom are left out.'
 )
 FRAMES = 'CONVENIENCE: off-equilibrium frames of mpf-TP, plain-PBE chemistries only; the reference has no noise here.'
-RATTLE, FMAX, STEPS = 0.02, 0.02, 300  # A, eV/A
+RATTLE, STEPS = 0.02, 300  # A
+LARGE = 10.0  # eV/A
 NAMES = {'chgnet': 'chgnet_live', 'tensornet': 'tensornet_live'}
 
 
 def main() -> None:
-    given = arguments(__doc__, wbm.default_path(), models=0, live=0, relax=0, resamples=1000)
+    given = arguments(__doc__, wbm.default_path(), models=0, live=0, relax=0, resamples=1000, fmax=0.02)
     for _ in figures(given):
         pass
 
@@ -157,7 +158,7 @@ def tolerances(path: Path, given: Any) -> None:
 
 
 def forces(given: Any, resamples: int) -> None:
-    """Slope of the forces on off-equilibrium frames."""
+    """Slope of the forces on off-equilibrium frames: all of them, and those without very large forces in DFT."""
     from backbones import load
 
     for model, name in NAMES.items():
@@ -169,13 +170,25 @@ def forces(given: Any, resamples: int) -> None:
         evaluation = replace(
             Evaluation.missing(materials), status=np.zeros(len(legal), np.int8), forces=backbone.forces[atoms]
         )
+        about = {'data': 'mpf-TP.xyz.gz', 'seed': given.seed, 'limits': FRAMES, 'pose': materials.metadata['pose']}
         found = symmetry.audit(materials, {name: evaluation}, given.seed, resamples)['models'][name]['forces']
-        slope, ratio = found['slope'], found['dft_over_model']
-        about = {'data': 'mpf-TP.xyz.gz', 'seed': given.seed, 'limits': FRAMES, 'missing': slope['missing']}
-        ends = {'low': slope['low'], 'high': slope['high']}
-        figure(f'symmetry_slope.{name}', slope['value'], '1', n=slope['rows'], **ends, **about, groups=slope['groups'])
+        slope(f'symmetry_slope.{name}', symmetry.Slope(**found['slope']), about)
+        ratio = found['dft_over_model']
         ends = {'low': ratio['low'], 'high': ratio['high']}
         figure(f'symmetry_dft_over_model.{name}', ratio['median'], '1', n=ratio['used'], **ends, **about)
+        dft = materials.references['forces']
+        largest = row_maximum(materials, np.linalg.norm(dft, axis=1))
+        dft = np.where(np.repeat(largest <= LARGE, np.diff(materials.offsets))[:, None], dft, np.nan)
+        some = symmetry.force_slope(materials, dft, evaluation.forces, given.seed, resamples)
+        slope(f'symmetry_slope_up_to_{LARGE:g}.{name}', some, about)
+
+
+def slope(name: str, found: symmetry.Slope, about: dict[str, Any]) -> None:
+    """A line; what is missing are rows left out."""
+    figure(
+        name, found.value, '1', n=found.rows, low=found.low, high=found.high, groups=found.groups,
+        missing=found.missing, **about,
+    )  # fmt: skip
 
 
 def relax(given: Any) -> None:
@@ -198,7 +211,7 @@ def relax(given: Any) -> None:
             atoms.calc = calculator
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
-                converged += FIRE(FrechetCellFilter(atoms), logfile=None).run(fmax=FMAX, steps=STEPS)
+                converged += FIRE(FrechetCellFilter(atoms), logfile=None).run(fmax=given.fmax, steps=STEPS)
             relaxed.append(atoms)
         ended = MaterialSet.from_atoms(relaxed, start.ids, start.groups, start.metadata)
         for symprec in (symmetry.SYMPREC, 0.1):
@@ -207,7 +220,7 @@ def relax(given: Any) -> None:
             about = {'data': 'wbm_random_structures.json.gz', 'seed': given.seed, 'limits': RANDOM}
             figure(
                 f'symmetry_kept.{kind}', float((kinds == symmetry.KEPT).mean()), 'share of rows', n=len(start), **about,
-                symprec=symprec, counts=counts, converged=int(converged), fmax=FMAX,
+                symprec=symprec, counts=counts, converged=int(converged), fmax=given.fmax,
             )  # fmt: skip
 
 

@@ -13,11 +13,33 @@ from aiida.engine import run, run_get_node
 
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.graph import selftests
+from aiida_pcm.science.symmetry import FEW, MANY, NEAR, UNKNOWN
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.compare import search_part
 from aiida_pcm.workchains.selftest import SelftestWorkChain
 from aiida_pcm.workchains.symmetry import SymmetryWorkChain
+
+ENDS = ('value', 'low', 'high')
+TABLES = {
+    'degrees': 'degrees of freedom',
+    'system': 'crystal system',
+    'distance': 'eV/atom above the hull, by the reference',
+    'predicted_distance': 'eV/atom above the hull, by the prediction',
+}
+CONTRASTS = {
+    'many_less_few': f'{MANY} or more degrees of freedom less {FEW} or fewer',
+    'many_less_few_near_the_hull': f'the same within {NEAR} eV/atom of the hull by the reference',
+    'near_less_far_by_distance': f'within {NEAR} eV/atom of the hull less beyond, by the reference',
+    'near_less_far_by_predicted_distance': 'the same by the prediction',
+}
+
+
+def shown(figure, form='+.3f'):
+    """A value with its 95 % interval, as far as they are known."""
+    value, *ends = (number if number == UNKNOWN else f'{number:{form}}' for number in map(figure.get, ENDS))
+    return value if value == UNKNOWN else f'{value} [{", ".join(ends)}]'
+
 
 whole = find_dataset(sys.argv[1] if len(sys.argv) > 1 else 'reference')
 recorded = bool(whole.materials.metadata.get('predictions'))
@@ -32,20 +54,34 @@ if not recorded:
     if selftests.latest(asked['model']) is None:
         run(SelftestWorkChain.get_builder_from_protocol(asked['code'], asked['model']))
 results, audit = run_get_node(SymmetryWorkChain.get_builder_from_protocol(dataset, **asked))
+if not audit.is_finished_ok:
+    sys.exit(audit.exit_message)
 
 found = results['symmetry'].get_dict()
 print(f'Hypothesis: {found["hypothesis"]} ({found["source"]})')
-print(f'{dataset.n_rows} rows, {found["frame"]}, {found["pose"]}; symmetry of {found["symmetry"]["of"]}')
+print(f'{dataset.n_rows} rows, frame {found["frame"]}, pose {found["pose"]}')
+symmetry = found['symmetry']
+print(f'Degrees of freedom of {symmetry["of"]}' if 'rows' in symmetry else f'No degrees of freedom: {symmetry["why"]}')
 for name, told in found['models'].items():
+    print(f'\n{name}')
     if 'forces' in told:
-        slope = told['forces']['slope']
-        print(f'{name}: slope of the forces {slope["value"]:.3f} [{slope["low"]:.3f}, {slope["high"]:.3f}]')
+        slope, ratio = told['forces']['slope'], told['forces']['dft_over_model']
+        print(f'  slope of the forces {shown(slope, ".3f")}, {slope["rows"]} rows; below 1: too soft')
+        median = shown({**ratio, 'value': ratio['median']}, '.3f')
+        print(f'  forces of DFT over those of the model, median of {ratio["used"]} rows {median}')
     if 'energies' in told:
-        overall = told['energies']['overall']
-        print(f'{name}: bias {overall["bias"]["value"]:+.4f}, MAE {overall["mae"]["value"]:.4f} eV/atom')
-        for table, bins in told['energies']['tables'].items():
+        energies = told['energies']
+        bias, mae = energies['overall']['bias'], energies['overall']['mae']
+        print(f'  bias {shown(bias)}, MAE {shown(mae, ".3f")} eV/atom, {energies["rows"]} rows')
+        print(f'  left out: {energies["missing"]} rows without a prediction, {energies["beyond"]} with a huge error')
+        for table, bins in energies['tables'].items():
+            print(f'  bias by {TABLES[table]}; p that it is not below zero, after Holm')
             for label, cell in bins.items():
-                print(f'  {table} {label}: {cell["rows"]} rows, bias {cell["bias"]["value"]:+.4f}, p {cell["p_value"]}')
-        for which, figure in told['energies']['contrasts'].items():
-            print(f'  {which}: {figure["bias"]["value"]} eV/atom, {figure["bias"]["says"]}')
-print(f'Symmetry audit {audit.pk}')
+                p = cell['p_value'] if cell['p_value'] == UNKNOWN else f'{cell["p_value"]:.2g}'
+                print(f'    {label:>14}{cell["rows"]:7d} rows  {shown(cell["bias"])}  p {p}')
+        print('  difference of the bias')
+        for which, of in energies['contrasts'].items():
+            difference, says = shown(of['bias']), of['bias']['says']
+            told_of_it = UNKNOWN if says == UNKNOWN else f'{difference} eV/atom, {says}'
+            print(f'    {CONTRASTS[which]}: {told_of_it}')
+print(f'\nSymmetry audit {audit.pk}')

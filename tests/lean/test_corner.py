@@ -75,6 +75,7 @@ def test_the_sources_hold_no_axiom(library):
     assert not any(re.search(r'axiom|sorry|opaque|unsafe|partial|implemented_by|extern', text) for text in sources)
 
 
+@pytest.mark.slow
 def test_python_and_lean_agree(corner_bench):
     """As they are all hold; exact bounds hold; and tighter by one step at either end none does."""
     claims = [drawn(seed) for seed in range(40)]
@@ -97,6 +98,7 @@ def test_what_is_not_a_claim_is_refused(corner_bench):
     assert says(corner_bench, [empty, longer, shorter], 'false')
 
 
+@pytest.mark.slow
 def test_one_material_of_a_model(library, tmp_path):
     """From features to a proof, by what a user calls; a tighter bound, another theorem and a lie are refused."""
     random_ = np.random.default_rng(0)
