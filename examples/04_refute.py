@@ -28,7 +28,7 @@ BOX = ['electronegativity_mean', 'electronegativity_range', 'atomic_number_mean'
 TOLERANCE = 0.5  # eV/A, beside 0.15 |F|
 SHOCKED = {'strain': 0.3, 'rattle': [0.4, 0.7], 'shortest': 0.55}
 SEED = 'aiida-pcm, examples/04_refute.py'  # a real one is a lottery of a later day
-LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 16
+LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 30
 # Loose beside errors of 0.5 eV/A. More runs at a time than a laptop has cores: a wave lasts as long as its longest.
 NUMERICS = {'validate': {'referee': {'cutoff_factor': 1.0, 'kspacing_factor': 1.5}, 'max_concurrent': 8}}
 

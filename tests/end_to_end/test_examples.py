@@ -22,14 +22,21 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def set_up(aiida_profile_clean):
-    """What `aiida-pcm setup` makes, in the profile of the tests, except pw.x and the families."""
-    from aiida_pcm.setup import codes, profile, reference
+def set_up_codes(aiida_profile_clean):
+    """The codes that `aiida-pcm setup` makes, in the profile of the tests, except pw.x."""
+    from aiida_pcm.setup import codes, profile
 
     profile.get_or_create_computer()
     for spec in codes.specs():
         if spec.role != 'pw':
             assert codes.get_or_create_code(spec).state == 'made'
+
+
+@pytest.fixture
+def set_up(set_up_codes):
+    """What `aiida-pcm setup` makes, except pw.x and the families."""
+    from aiida_pcm.setup import reference
+
     assert reference.get_or_import().state == 'made'
 
 
@@ -80,3 +87,23 @@ def test_three_potentials(set_up, root, shared, small_mace, tmp_path, monkeypatc
     pairs = {'chgnet_0_3_0 and mace', 'chgnet_0_3_0 and tensornet', 'mace and tensornet'}
     assert pairs <= set(said.splitlines())
     assert 'tensornet' in (tmp_path / 'comparison.html').read_text()
+
+
+@pytest.mark.qe
+def test_refute(reference_family, set_up_codes, pw_code, root, tmp_path, capsys):
+    """Real CHGNet, Lean and pw.x, with one picked and two drawn and numerics that decide nothing, to save an hour."""
+    source = (root / 'examples' / '04_refute.py').read_text()
+    loose = {'pseudo_family': reference_family.label, 'cutoff_factor': 0.4, 'kspacing_factor': 4.0}
+    for line, other in (
+        ('LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 30', 'LISTED, SMALL, PICKED, DRAWN = 40, 2, 1, 2'),
+        ("'referee': {'cutoff_factor': 1.0, 'kspacing_factor': 1.5}", f"'referee': {loose}"),
+    ):
+        assert source.count(line) == 1
+        source = source.replace(line, other)
+    (tmp_path / '04_refute.py').write_text(source)
+    names = runpy.run_path(str(tmp_path / '04_refute.py'), run_name='__main__')
+    said, judged, found = capsys.readouterr().out, names['judged'], names['found']
+    assert names['document']['verdict'] == 'CERTIFIED' and names['document']['replicates']
+    assert (found['submitted'], found['inside']) == (1, 1) and found['failures'] in (0, 1)
+    assert (judged['submitted'], judged['enough'], judged['verdict']) == (2, 20, 'STANDS')
+    assert names['draw']['seed'] in source and names['draw'].uuid in said
