@@ -202,19 +202,24 @@ def relax(given: Any) -> None:
     smallest = np.argsort(np.diff(materials.offsets), kind='stable')
     smallest = smallest[np.diff(materials.offsets)[smallest] > 1][: given.relax]
     start, calculator = materials.subset(smallest), CHGNetCalculator(use_device='cpu')
-    before, random = symmetry.symmetry_of(start), np.random.default_rng(given.seed)
-    for kind, size in (('as_it_stands', 0.0), ('rattled', RATTLE)):
-        relaxed, converged = [], 0
+    before = symmetry.symmetry_of(start)
+    # The last one is what a tolerance takes for symmetric without any relaxation.
+    for kind, size, steps in (
+        ('as_it_stands', 0, STEPS),
+        ('rattled', RATTLE, STEPS),
+        ('rattled_not_relaxed', RATTLE, 0),
+    ):
+        relaxed, converged, random = [], 0, np.random.default_rng(given.seed)
         for row in range(len(start)):
             atoms = start.atoms(row)
-            atoms.positions += random.normal(0.0, size, atoms.positions.shape) if size else 0.0
+            atoms.positions += random.normal(0.0, size, atoms.positions.shape)
             atoms.calc = calculator
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
-                converged += FIRE(FrechetCellFilter(atoms), logfile=None).run(fmax=given.fmax, steps=STEPS)
+                converged += FIRE(FrechetCellFilter(atoms), logfile=None).run(fmax=given.fmax, steps=steps)
             relaxed.append(atoms)
         ended = MaterialSet.from_atoms(relaxed, start.ids, start.groups, start.metadata)
-        for symprec in (symmetry.SYMPREC, 0.1):
+        for symprec in (symmetry.SYMPREC, 0.03, 0.1):
             kinds = symmetry.relation(before, symmetry.symmetry_of(ended, symprec))
             counts = {name: int((kinds == name).sum()) for name in np.unique(kinds).tolist()}
             about = {'data': 'wbm_random_structures.json.gz', 'seed': given.seed, 'limits': RANDOM}

@@ -13,14 +13,13 @@ from aiida.engine import run, run_get_node
 
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.graph import selftests
-from aiida_pcm.science.symmetry import FEW, MANY, NEAR, UNKNOWN
+from aiida_pcm.science.symmetry import FEW, FEWEST_GROUPS, MANY, NEAR, UNKNOWN
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.compare import search_part
 from aiida_pcm.workchains.selftest import SelftestWorkChain
 from aiida_pcm.workchains.symmetry import SymmetryWorkChain
 
-ENDS = ('value', 'low', 'high')
 TABLES = {
     'degrees': 'degrees of freedom',
     'system': 'crystal system',
@@ -29,16 +28,18 @@ TABLES = {
 }
 CONTRASTS = {
     'many_less_few': f'{MANY} or more degrees of freedom less {FEW} or fewer',
-    'many_less_few_near_the_hull': f'the same within {NEAR} eV/atom of the hull by the reference',
+    'many_less_few_near_the_hull': f'{MANY} or more less {FEW} or fewer, within {NEAR} eV/atom of the hull',
     'near_less_far_by_distance': f'within {NEAR} eV/atom of the hull less beyond, by the reference',
-    'near_less_far_by_predicted_distance': 'the same by the prediction',
+    'near_less_far_by_predicted_distance': f'within {NEAR} eV/atom of the hull less beyond, by the prediction',
 }
 
 
 def shown(figure, form='+.3f'):
     """A value with its 95 % interval, as far as they are known."""
-    value, *ends = (number if number == UNKNOWN else f'{number:{form}}' for number in map(figure.get, ENDS))
-    return value if value == UNKNOWN else f'{value} [{", ".join(ends)}]'
+    if figure['value'] == UNKNOWN:
+        return UNKNOWN
+    ends = UNKNOWN if figure['low'] == UNKNOWN else f'{figure["low"]:{form}}, {figure["high"]:{form}}'
+    return f'{figure["value"]:{form}} [{ends}]'
 
 
 whole = find_dataset(sys.argv[1] if len(sys.argv) > 1 else 'reference')
@@ -58,10 +59,12 @@ if not audit.is_finished_ok:
     sys.exit(audit.exit_message)
 
 found = results['symmetry'].get_dict()
-print(f'Hypothesis: {found["hypothesis"]} ({found["source"]})')
+print(f'Hypothesis: {found["hypothesis"]}')
+print(f'Source: {found["source"]}')
 print(f'{dataset.n_rows} rows, frame {found["frame"]}, pose {found["pose"]}')
 symmetry = found['symmetry']
-print(f'Degrees of freedom of {symmetry["of"]}' if 'rows' in symmetry else f'No degrees of freedom: {symmetry["why"]}')
+print(f'Symmetry: {symmetry["why"] if symmetry["of"] == UNKNOWN else "that of " + symmetry["of"]}')
+print(f'In brackets 95 % intervals; {UNKNOWN} is what rests on fewer than {FEWEST_GROUPS} chemical systems')
 for name, told in found['models'].items():
     print(f'\n{name}')
     if 'forces' in told:
@@ -75,7 +78,7 @@ for name, told in found['models'].items():
         print(f'  bias {shown(bias)}, MAE {shown(mae, ".3f")} eV/atom, {energies["rows"]} rows')
         print(f'  left out: {energies["missing"]} rows without a prediction, {energies["beyond"]} with a huge error')
         for table, bins in energies['tables'].items():
-            print(f'  bias by {TABLES[table]}; p that it is not below zero, after Holm')
+            print(f'  bias by {TABLES[table]}; p: test for underprediction, adjusted by Holm')
             for label, cell in bins.items():
                 p = cell['p_value'] if cell['p_value'] == UNKNOWN else f'{cell["p_value"]:.2g}'
                 print(f'    {label:>14}{cell["rows"]:7d} rows  {shown(cell["bias"])}  p {p}')

@@ -9,7 +9,7 @@ import pytest
 from aiida_pcm.data.dataset import DatasetData
 
 from ..workchains.test_symmetry import table_of_two_models
-from .test_examples import set_up  # noqa: F401  pytest finds the fixture by its name here
+from .test_examples import set_up, set_up_codes  # noqa: F401  pytest finds fixtures by their names here
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_forces_of_the_reference(set_up, example):  # noqa: F811
     slope = names['found']['models']['chgnet_0_3_0']['forces']['slope']
     assert slope['low'] < slope['value'] < slope['high'] and slope['rows'] == names['dataset'].n_rows
     assert f'slope of the forces {slope["value"]:.3f} [{slope["low"]:.3f}, ' in said and 'reported withdrawn' in said
-    assert 'No degrees of freedom: The cells of this data set may be distorted' in said
+    assert 'Symmetry: The cells of this data set may be distorted' in said
     assert names['dataset'].materials.metadata['part'] == 'search'
 
 

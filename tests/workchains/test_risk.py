@@ -12,6 +12,7 @@ from aiida.engine import run_get_node
 from aiida_pcm.calcfunctions.tabulate import tabulate
 from aiida_pcm.data.arrays import evaluation_of, pack_evaluation, risk_of, table_of
 from aiida_pcm.data.model import ModelData
+from aiida_pcm.science.certification import noise_of
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.features.scores import POPS, PROBE, RISK
 from aiida_pcm.setup.reference import import_reference
@@ -79,7 +80,10 @@ def test_without_features_it_says_so_and_goes_on(part):
 def test_no_probe_for_stress(part):
     _, search, evaluation, _ = part
     rows = tabulate(search, evaluation, orm.Str('stress'), orm.List(['n_atoms']))
-    results, node = run_get_node(builder(part, [PROBE], table=rows, tolerance=3.0))
+    errors = table_of(rows).errors
+    # Half of the rows fail, noise included, so that there is something to learn.
+    half = float(np.nanmedian(errors.error)) + noise_of(search.materials, errors.of)
+    results, node = run_get_node(builder(part, [PROBE], table=rows, tolerance=half))
     assert node.is_finished_ok, node.exit_message
     said = [entry.message for entry in orm.Log.collection.get_logs_for(node)]
     assert any('no PROBE: it is for formation_energy and force, not for stress' in line for line in said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from dataclasses import dataclass
@@ -133,11 +132,7 @@ class PopsModel:
     @cached_property
     def sha256(self) -> str:
         """Hash of all numbers and names, independent of the file that holds them."""
-        digest = hashlib.sha256(self._about().encode())
-        for name, column in self._columns().items():
-            digest.update(f'{name}|{column.dtype.str}|{column.shape}|'.encode())
-            digest.update(np.ascontiguousarray(column).tobytes())
-        return digest.hexdigest()
+        return npz.sha256(self._about(), self._columns())
 
     def to_bytes(self) -> bytes:
         """An npz file; nothing is pickled."""
