@@ -141,7 +141,7 @@ def test_a_file_that_is_no_risk_model(aiida_profile_clean):
     box = orm.Dict({'box': [{'feature': name_of('0' * 64)}]})
     fake = orm.SinglefileData.from_bytes(b'cos\nsystem\n', filename='risk.npz')
     inputs = given(imported(**both_columns()), envelope=box, risk=fake)
-    assert 'This is not a risk model' in checks.certified_validator(inputs, None)
+    assert 'This is no frozen score' in checks.certified_validator(inputs, None)
 
 
 def test_an_external_player_is_only_replayed(aiida_profile_clean):
