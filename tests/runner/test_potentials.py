@@ -318,8 +318,10 @@ some = settings(max_examples=8, deadline=None, suppress_health_check=[HealthChec
 def untrained_mace(path: Path, **more: Any) -> Path:
     """A MACE whose earlier block holds vectors beside scalars."""
     import torch
-    from mace import modules  # before e3nn, whose import it makes possible with this torch
-    from e3nn import o3  # isort: skip
+
+    with potentials.torch_load_unchanged():
+        from mace import modules  # before e3nn, whose import it makes possible with this torch
+        from e3nn import o3  # isort: skip
 
     torch.manual_seed(2)
     block = modules.interaction_classes['RealAgnosticResidualInteractionBlock']
