@@ -26,7 +26,7 @@ from aiida_pcm.science.failure import Evaluation
 from aiida_pcm.science.materials import MaterialSet
 
 PEERS = ('first', 'second', 'third')
-SYMMETRY = ('space_group_number', 'n_symmetry_operations', 'free_lattice_parameters')
+SYMMETRY = ('space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'site_degrees_of_freedom')
 
 
 def main() -> None:

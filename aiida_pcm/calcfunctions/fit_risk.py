@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_pcm.data.arrays import evaluation_of, pack_risk, pack_table, table_of
+from aiida_pcm.data.arrays import evaluation_of, pack_risk, pack_table, probe_of, table_of
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.science import risk, scoring
+from aiida_pcm.science import misspecification, risk, scoring
 from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.science.conventions import PcmError
 
@@ -20,12 +20,20 @@ def fit_risk(
     tolerance: orm.Float,
     failure_rate: orm.Str,
     settings: orm.Dict,
+    pops: orm.Dict | None = None,
+    classifier: orm.SinglefileData | None = None,
+    held_out: orm.ArrayData | None = None,
 ) -> dict[str, orm.Data] | ExitCode:
-    """Return ``risk``, the frozen model; ``report``; and ``table``, with the out-of-fold score of every row beside."""
+    """Return ``risk``, what was frozen; ``report``; and ``table``, with the out-of-fold scores of every row beside.
+
+    :param pops: settings of POPS, if it is wanted; `classifier` and `held_out` are a PROBE of these rows.
+    """
+    about = dataset.materials, evaluation_of(evaluation), table_of(table)
     try:
-        how = risk.Settings(**settings.get_dict())
-        rate, predicted = float(parse_rate(failure_rate.value)), evaluation_of(evaluation)
-        scored, learned = scoring.learn(dataset.materials, predicted, table_of(table), tolerance.value, how, rate)
+        how, rate = risk.Settings(**settings.get_dict()), float(parse_rate(failure_rate.value))
+        misspecified = None if pops is None else misspecification.Settings.from_dict(pops.get_dict())
+        beside = scoring.learn_of_features(*about, misspecified, probe_of(classifier, held_out))
+        scored, learned, scorer = scoring.learn(*about, tolerance.value, how, rate, beside)
     except PcmError as error:
         return ExitCode(410, str(error))
-    return {'risk': pack_risk(learned.model), 'report': orm.Dict(learned.report), 'table': pack_table(scored)}
+    return {'risk': pack_risk(scorer), 'report': orm.Dict(learned.report), 'table': pack_table(scored)}

@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_pcm.science.evaluation import ARRAYS, merge_arrays, merge_reports
+from aiida_pcm.science.evaluation import merge_arrays, merge_reports
 
 
 @calcfunction
@@ -17,6 +17,6 @@ def merge_evaluations(**parts: Any) -> dict[str, Any]:
     :param parts: ``evaluation_<number>`` (ArrayData) and ``report_<number>`` (Dict) of consecutive pieces.
     """
     numbers = sorted(name.removeprefix('report_') for name in parts if name.startswith('report_'))
-    arrays = [{name: parts[f'evaluation_{number}'].get_array(name) for name in ARRAYS} for number in numbers]
+    arrays = [dict(parts[f'evaluation_{number}'].get_iterarrays()) for number in numbers]
     reports = [parts[f'report_{number}'].get_dict() for number in numbers]
     return {'evaluation': orm.ArrayData(merge_arrays(arrays)), 'report': orm.Dict(merge_reports(reports))}

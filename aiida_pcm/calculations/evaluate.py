@@ -70,7 +70,8 @@ class EvaluateCalculation(CalcJob):
     """Energy, forces and stress of every structure of a slice from one potential.
 
     Arrays of the output ``evaluation``: status (n,) 0 where there are values, energy (n,) eV, total, forces (N, 3) eV/A
-    in the order of the data set, stress (n, 3, 3) eV/A^3, positive under tension; nan where a structure failed.
+    in the order of the data set, stress (n, 3, 3) eV/A^3, positive under tension; nan where a structure failed. The
+    parameter ``features`` adds pooled_features (n, d), and atom_features (N, d) if it is ``atoms``, both float32.
     """
 
     @classmethod
@@ -83,7 +84,7 @@ class EvaluateCalculation(CalcJob):
             valid_type=orm.Dict,
             default=lambda: orm.Dict({}),
             validator=_check_parameters,
-            help='batch_atoms, batch_size, device, precision, threads; see aiida_pcm.runner.evaluate.check_parameters.',
+            help='batch_atoms, batch_size, device, features, precision, threads; see runner.evaluate.check_parameters.',
         )
         spec.input(
             'runner',
@@ -105,7 +106,7 @@ class EvaluateCalculation(CalcJob):
         options['output_filename'].default = 'pcm.out'
         options['resources'].default = lambda: {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
         options['withmpi'].default = False
-        spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress.')
+        spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress, features if asked.')
         spec.output('report', valid_type=orm.Dict, help='Model, versions, hardware, seconds, and every failure.')
         cls._define_exit_codes(spec)
 

@@ -14,22 +14,23 @@ from aiida_pcm.science.certification import Table
 from aiida_pcm.science.dft import PwResult
 from aiida_pcm.science.envelope import Envelope
 from aiida_pcm.science.evaluation import ARRAYS
-from aiida_pcm.science.failure import OPTIONAL, Errors, Evaluation, get_property
+from aiida_pcm.science.failure import FEATURES, OPTIONAL, Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
 from aiida_pcm.science.formation import Bias, ElementalReferences, solve_references
 from aiida_pcm.science.materials import Array
-from aiida_pcm.science.risk import RiskModel
+from aiida_pcm.science.reliability import ProbeModel
+from aiida_pcm.science.scorer import Scorer
 
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
     """The predictions that pcm.evaluate gave, or pcm.fit_volumes and pcm.form_energies made of them."""
-    more = [name for name in OPTIONAL if name in node.get_arraynames()]
+    more = [name for name in (*OPTIONAL, *FEATURES) if name in node.get_arraynames()]
     return Evaluation(**{name: node.get_array(name) for name in (*ARRAYS, *more)})
 
 
 def pack_evaluation(evaluation: Evaluation) -> orm.ArrayData:
     """The inverse of `evaluation_of`."""
-    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *OPTIONAL)}
+    arrays = {name: getattr(evaluation, name) for name in (*ARRAYS, *OPTIONAL, *FEATURES)}
     return orm.ArrayData({name: array for name, array in arrays.items() if array is not None})
 
 
@@ -136,16 +137,24 @@ def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.Array
 RISK_FILE = 'risk.npz'
 
 
-def pack_risk(model: RiskModel) -> orm.SinglefileData:
-    """A frozen risk model; plain arrays, its hash and features as attributes."""
-    node = orm.SinglefileData.from_bytes(model.to_bytes(), filename=RISK_FILE)
-    node.base.attributes.set_many({'sha256': model.sha256, 'features': list(model.features)})
+def pack_risk(scorer: Scorer) -> orm.SinglefileData:
+    """A frozen risk model, and what scores beside it; plain arrays, hash, scores and features as attributes."""
+    node = orm.SinglefileData.from_bytes(scorer.to_bytes(), filename=RISK_FILE)
+    about = {'sha256': scorer.sha256, 'scores': sorted(scorer.names), 'features': list(scorer.risk.features)}
+    node.base.attributes.set_many(about)
     return node
 
 
-def risk_of(node: orm.SinglefileData) -> RiskModel:
-    """The inverse of `pack_risk`; PcmError for a file that is no risk model. Nothing is unpickled."""
-    return RiskModel.from_bytes(node.get_content(mode='rb'))
+def probe_of(classifier: orm.SinglefileData | None, scores: orm.ArrayData | None) -> tuple[ProbeModel, Array] | None:
+    """A fitted PROBE and its out-of-fold probabilities (n,), from the outputs of pcm.probe; None without."""
+    if classifier is None or scores is None:
+        return None
+    return ProbeModel.from_bytes(classifier.get_content(mode='rb')), scores.get_array('held_out')
+
+
+def risk_of(node: orm.SinglefileData) -> Scorer:
+    """The inverse of `pack_risk`; PcmError for another file. Nothing is unpickled."""
+    return Scorer.from_bytes(node.get_content(mode='rb'))
 
 
 def pw_results(nodes: Mapping[str, Any]) -> dict[int, PwResult]:

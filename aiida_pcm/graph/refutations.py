@@ -13,7 +13,7 @@ from aiida_pcm.data.model import ModelData
 from aiida_pcm.graph.closure import ancestors
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import get_property
-from aiida_pcm.science.features.scores import is_score, name_of
+from aiida_pcm.science.features.scores import is_of, is_score
 from aiida_pcm.science.materials import missing_references, structure_hashes
 from aiida_pcm.science.refutation import REFUTED, STANDS
 
@@ -171,7 +171,7 @@ def risk_model_of(certificate: CertificateData) -> orm.SinglefileData | None:
         return None
     query = orm.QueryBuilder().append(orm.SinglefileData, filters={'attributes': {'has_key': 'sha256'}})
     for node in query.all(flat=True):
-        if name_of(str(node.base.attributes.get('sha256'))) in wanted:
+        if any(is_of(name, str(node.base.attributes.get('sha256'))) for name in wanted):
             risk: orm.SinglefileData = node
             return risk
     raise PcmError(

@@ -140,7 +140,7 @@ def _steps(certificate: CertificateData) -> tuple[list[Any], list[str]]:
                 wanted = MAKERS.get((label, _NUMBER.sub('', link)))
                 if wanted:
                     waiting.append((made, f'{link} of {label}', wanted))
-    rows = [step for step in steps.values() if step.process_label != 'draw_envelope']  # it is about those of the search
+    rows = [step for step in steps.values() if step.process_label not in FITS]  # these are about the search part
     parts = {node.uuid for step in rows for node in _inputs(step).values() if _is_part(node)}
     if not faults and len(parts) != 1:
         faults.append(f'the steps are about {len(parts)} different parts')

@@ -12,8 +12,8 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
-from aiida_pcm.runner.evaluate import OUT_OF_MEMORY
-from aiida_pcm.science.evaluation import ARRAYS, commonest_failure
+from aiida_pcm.runner.evaluate import OUT_OF_MEMORY, check_parameters
+from aiida_pcm.science.evaluation import ARRAYS, FEATURE_ARRAYS, check_features, commonest_failure
 
 REFUSALS = {
     'missing_package': 'ERROR_MISSING_PACKAGE',
@@ -37,7 +37,7 @@ class EvaluateParser(Parser):
             return self._stopped()
         try:
             report = json.loads(self.retrieved.base.repository.get_object_content('report.json', 'r'))
-            arrays = {name: self._array(name) for name in ARRAYS}
+            arrays = {name: self._array(name) for name in (*ARRAYS, *self._features())}
             problem = self._inconsistency(report, arrays)
         except (OSError, KeyError, TypeError, ValueError) as error:
             return self._exit('ERROR_OUTPUT_UNREADABLE', f'{type(error).__name__}: {error}')
@@ -46,6 +46,11 @@ class EvaluateParser(Parser):
         self.out('evaluation', orm.ArrayData(arrays))
         self.out('report', orm.Dict(report))
         return self._verdict(report)
+
+    def _features(self) -> tuple[str, ...]:
+        inputs = self.node.inputs
+        given = inputs.parameters.get_dict() if 'parameters' in inputs else {}
+        return FEATURE_ARRAYS[check_parameters(given)['features']]
 
     def _array(self, name: str) -> np.ndarray:
         content = self.retrieved.base.repository.get_object_content(f'results/{name}.npy', mode='rb')
@@ -61,9 +66,11 @@ class EvaluateParser(Parser):
             return self._exit('ERROR_RUNNER_MISMATCH', f'It says {report["runner_sha256"]}.')
         rows, atoms = inputs.dataset.n_rows, inputs.dataset.base.attributes.get('n_atoms')
         wanted = {'status': (rows,), 'energy': (rows,), 'forces': (atoms, 3), 'stress': (rows, 3, 3)}
-        found = {name: array.shape for name, array in arrays.items()}
+        found = {name: arrays[name].shape for name in ARRAYS}
         if found != wanted or not int(arrays['status'].sum()) == report['failed'] == len(report['failures']):
             return self._exit('ERROR_OUTPUT_UNREADABLE', f'Shapes are {found}, not {wanted}.')
+        if len(arrays) > len(ARRAYS):
+            check_features(arrays, inputs.dataset.materials.offsets)
         return None
 
     def _verdict(self, report: dict[str, Any]) -> ExitCode | None:

@@ -29,13 +29,18 @@ DEATHS_ALLOWED = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one structure: values, or the type and message of its failure (then the values are nan)."""
+    """What became of one structure: values, or the type and message of its failure (then the values are nan).
+
+    :param features: float32, of each atom (n_atoms, d), or their mean (1, d) if no more was asked for; None where
+        nobody asked or there is no value.
+    """
 
     energy: float
     forces: Array
     stress: Array
     kind: str = ''
     message: str = ''
+    features: Array | None = None
 
     @property
     def failed(self) -> bool:
@@ -114,6 +119,7 @@ class Checkpoint:
 
 def _write_batch(handle: Any, outcomes: Mapping[str, Outcome]) -> None:
     values = list(outcomes.values())
+    features = [outcome.features for outcome in values if outcome.features is not None]
     np.savez(
         handle,
         keys=np.array(list(outcomes)),
@@ -123,6 +129,8 @@ def _write_batch(handle: Any, outcomes: Mapping[str, Outcome]) -> None:
         stress=np.array([outcome.stress for outcome in values]),
         kinds=np.array([outcome.kind for outcome in values]),
         messages=np.array([outcome.message for outcome in values]),
+        feature_counts=np.array([0 if outcome.features is None else len(outcome.features) for outcome in values]),
+        features=np.concatenate(features) if features else np.zeros((0, 0), np.float32),
     )
 
 
@@ -130,9 +138,15 @@ def _read_batch(path: Path) -> dict[str, Outcome]:
     with np.load(path, allow_pickle=False) as batch:
         columns = {name: batch[name] for name in batch.files}
     forces = np.split(columns['forces'], np.cumsum(columns['counts'])[:-1])
+    features = np.split(columns['features'], np.cumsum(columns['feature_counts'])[:-1])
     return {
-        str(key): Outcome(float(columns['energy'][i]), forces[i], columns['stress'][i], str(kind), str(message))
-        for i, (key, kind, message) in enumerate(
-            zip(columns['keys'], columns['kinds'], columns['messages'], strict=True)
+        str(columns['keys'][i]): Outcome(
+            float(columns['energy'][i]),
+            forces[i],
+            columns['stress'][i],
+            str(columns['kinds'][i]),
+            str(columns['messages'][i]),
+            features[i] if len(features[i]) else None,
         )
+        for i in range(len(columns['keys']))
     }

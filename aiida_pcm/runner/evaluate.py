@@ -6,8 +6,8 @@ NAME [ARGUMENTS]` says who a model is.
 
 Reads `job.json` (model, structures, parameters) and an npz with ids (n,), offsets (n + 1,), numbers (N,), positions
 (N, 3), cells (n, 3, 3). Writes `results/*.npy` and, last, `report.json`; or `error.json` where the whole job cannot
-be done. A structure that fails costs itself: it gets a type and a message. A batch that does not fit into memory is
-halved, down to one.
+be done. Features of the atoms are among the results where the parameters ask for them. A structure that fails costs
+itself: it gets a type and a message. A batch that does not fit into memory is halved, down to one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ import numpy as np
 
 from .checkpoint import Array, Checkpoint, Outcome, failure, write_atomically
 from .kinds import KINDS, Kind, known
-from .potentials import ItemError, Potential, RunnerError, Structure, describe
+from .potentials import ItemError, Potential, Prediction, RunnerError, Structure, describe
 
 STARTED = time.perf_counter()
 SCHEMA = 'pcm-evaluate/1'
@@ -52,9 +52,11 @@ PARAMETERS: dict[str, Any] = {
     'batch_atoms': 0,
     'batch_size': 64,
     'device': 'cpu',
+    'features': 'none',
     'precision': 'float32',
     'threads': 0,
 }
+FEATURES = ('none', 'pooled', 'atoms')
 OUT_OF_MEMORY = 'OutOfMemory'
 PROGRESS_SECONDS = 10.0
 
@@ -72,7 +74,8 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with defaults filled in.
 
     :param given: ``batch_atoms`` and ``batch_size`` (limits of one batch, at least 1; 0 atoms: as many
-        as suit the potential), ``device`` (cpu, cuda, auto),
+        as suit the potential), ``device`` (cpu, cuda, auto), ``features`` (none, pooled: their mean over the atoms of a
+        structure, atoms: of each atom as well),
         ``precision`` (float32, float64; an ASE calculator has its own, whatever is asked), ``threads`` (0: as many as
         torch would take).
     :raises RunnerError: for an unknown name or a value that means nothing.
@@ -84,10 +87,16 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
         value = parameters[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise RunnerError('input', f'{name} is {value!r}.', f'Give a whole number of at least {least}.')
-    for name, allowed in (('device', ('cpu', 'cuda', 'auto')), ('precision', ('float32', 'float64'))):
+    choices = {'device': ('cpu', 'cuda', 'auto'), 'features': FEATURES, 'precision': ('float32', 'float64')}
+    for name, allowed in choices.items():
         if parameters[name] not in allowed:
             raise RunnerError('input', f'{name} is {parameters[name]!r}.', f'Use one of {", ".join(allowed)}.')
     return parameters
+
+
+def pooled(features: Array) -> Array:
+    """The mean over the atoms (n, d) of a structure, float32 (d,): a cell and its replicas have one."""
+    return np.asarray(features.mean(axis=0, dtype=np.float64).astype(np.float32))
 
 
 def check_item(structure: Structure, elements: frozenset[int]) -> None:
@@ -205,9 +214,11 @@ class Evaluation:
     batch_atoms: int
     batch_size: int
     checkpoint: Checkpoint
+    features: str = 'none'
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {'graph': 0.0, 'model': 0.0})
     resumed: int = 0
+    width: int = 0
 
     def run(self) -> None:
         """Fill ``outcomes`` for every row."""
@@ -215,6 +226,7 @@ class Evaluation:
         found = self.checkpoint.read(data.keys)
         self.outcomes = {row: found[key] for row, key in enumerate(data.keys) if key in found}
         self.resumed = len(self.outcomes)
+        self.width = max((out.features.shape[1] for out in found.values() if out.features is not None), default=0)
         pending = [row for row in range(len(data)) if row not in self.outcomes and self._acceptable(row)]
         if self.resumed:
             say(f'{self.resumed} of {len(data)} taken from checkpoints')
@@ -289,10 +301,7 @@ class Evaluation:
             if len(rows) == 1:
                 return {rows[0]: self._failure(rows[0], error)}
             return self._predict_in_parts(prepared, is_out_of_memory(error))
-        outcomes = {
-            row: self._checked(row, Outcome(float(part.energy), np.asarray(part.forces), np.asarray(part.stress)))
-            for row, part in zip(rows, predictions, strict=True)
-        }
+        outcomes = {row: self._checked(row, part) for row, part in zip(rows, predictions, strict=True)}
         if len(rows) > 1:
             for row in [row for row, outcome in outcomes.items() if outcome.failed]:
                 outcomes |= self._predict({row: prepared[row]})
@@ -319,15 +328,26 @@ class Evaluation:
             self.potential.release()
         return failure(self.structures.count(row), kind, str(error) or kind)
 
-    def _checked(self, row: int, outcome: Outcome) -> Outcome:
+    def _checked(self, row: int, found: Prediction) -> Outcome:
         count = self.structures.count(row)
-        if outcome.forces.shape != (count, 3) or outcome.stress.shape != (3, 3):
-            return failure(count, 'WrongShape', f'Forces {outcome.forces.shape}, stress {outcome.stress.shape}.')
-        if not (
-            np.isfinite(outcome.energy) and np.isfinite(outcome.forces).all() and np.isfinite(outcome.stress).all()
-        ):
+        energy, forces, stress = float(found.energy), np.asarray(found.forces), np.asarray(found.stress)
+        if forces.shape != (count, 3) or stress.shape != (3, 3):
+            return failure(count, 'WrongShape', f'Forces {forces.shape}, stress {stress.shape}.')
+        if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(stress).all()):
             return failure(count, 'NonFiniteOutput', 'The model gave a value that is not finite.')
-        return outcome
+        outcome = Outcome(energy, forces, stress)
+        return outcome if self.features == 'none' else self._with_features(outcome, found.features)
+
+    def _with_features(self, outcome: Outcome, given: Array | None) -> Outcome:
+        """What was asked for of them; one model gives all atoms equally many."""
+        count, features = len(outcome.forces), np.asarray(given, dtype=np.float32)
+        width = self.width or (features.shape[1] if features.ndim == 2 else 0)
+        if not width or features.shape != (count, width):
+            return failure(count, 'WrongShape', f'Features {features.shape}, not ({count}, {width or "any"}).')
+        if not np.isfinite(features).all():
+            return failure(count, 'NonFiniteOutput', 'The model gave a feature that is not finite.')
+        self.width = width
+        return replace(outcome, features=features if self.features == 'atoms' else pooled(features)[None])
 
 
 def evaluate(folder: Path, job: Mapping[str, Any], kinds: Mapping[str, Kind] = KINDS) -> dict[str, Any]:
@@ -351,13 +371,17 @@ def evaluate(folder: Path, job: Mapping[str, Any], kinds: Mapping[str, Kind] = K
         parameters['precision'],
         bool(model.get('trusted', False)),
     )
+    if parameters['features'] != 'none':
+        potential.ask_for_features()
     loaded = time.perf_counter() - began
     described = {**kind.describe(model['name'], model.get('arguments', {})), 'weights_sha256': potential.weights_sha256}
     runner = source_sha256()
-    identity = json.dumps([described, runner, parameters['precision'], potential.device], sort_keys=True)
+    asked = [parameters['precision'], potential.device, parameters['features']]
+    identity = json.dumps([described, runner, *asked], sort_keys=True)
     structures = Structures.read(folder / job['structures'], identity)
     atoms = parameters['batch_atoms'] or potential.batch_atoms
-    evaluation = Evaluation(potential, structures, atoms, parameters['batch_size'], Checkpoint(folder / 'checkpoint'))
+    checkpoint = Checkpoint(folder / 'checkpoint')
+    evaluation = Evaluation(potential, structures, atoms, parameters['batch_size'], checkpoint, parameters['features'])
     evaluation.run()
     _write_results(folder / 'results', evaluation)
     report = _report(evaluation, described, parameters, runner, loaded)
@@ -383,10 +407,24 @@ def _write_results(folder: Path, evaluation: Evaluation) -> None:
         'forces': np.concatenate([outcome.forces for outcome in outcomes]).astype(np.float64),
         'stress': np.array([outcome.stress for outcome in outcomes], dtype=np.float64),
     }
-    for name, array in arrays.items():
+    for name, array in (arrays | _feature_arrays(evaluation, outcomes)).items():
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         write_atomically(folder / f'{name}.npy', buffer.getvalue())
+
+
+def _feature_arrays(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> dict[str, Array]:
+    """pooled_features (n, d) and atom_features (N, d), whichever were asked for; nan for a row without values."""
+    if evaluation.features == 'none':
+        return {}
+    width = evaluation.width
+    nothing = np.full((1, width), np.nan, np.float32)
+    given = [nothing if out.features is None else out.features for out in outcomes]
+    with_pooled = {'pooled_features': np.array([pooled(features) for features in given])}
+    if evaluation.features == 'pooled':
+        return with_pooled
+    atoms = [np.broadcast_to(part, (len(out.forces), width)) for part, out in zip(given, outcomes, strict=True)]
+    return {**with_pooled, 'atom_features': np.concatenate(atoms)}
 
 
 def _report(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .potentials import ItemError, Prediction, RunnerError, Structure
+from .potentials import Array, ItemError, Prediction, RunnerError, Structure
 
 
 @dataclass
@@ -42,11 +42,32 @@ class Ase:
             raise RunnerError(
                 'input', f'{name} cannot be made: {type(error).__name__}: {error}.', 'Give it other arguments.'
             ) from error
+        self._wants_features = False
         provided = set(self._calculator.implemented_properties)
         if absent := sorted({'energy', 'forces', 'stress'} - provided):
             raise RunnerError(
                 'input', f'{name} gives no {", ".join(absent)}.', 'Give a calculator with energy, forces and stress.'
             )
+
+    def ask_for_features(self) -> None:
+        """What the calculator's method `descriptors(atoms)` returns, or its result of this name: (n, d)."""
+        if not (self._has_method() or 'descriptors' in self._calculator.implemented_properties):
+            raise RunnerError(
+                'input',
+                f'{type(self._calculator).__name__} has neither a method nor a result `descriptors`.',
+                'Add one that gives (atoms, features), see docs/topics/descriptors.md, or ask for features none.',
+            )
+        self._wants_features = True
+
+    def _has_method(self) -> bool:
+        return callable(getattr(self._calculator, 'descriptors', None))
+
+    def _descriptors(self, atoms: Any) -> Array | None:
+        if not self._wants_features:
+            return None
+        given = self._calculator.descriptors(atoms) if self._has_method() else atoms.calc.get_property('descriptors')
+        with np.errstate(over='ignore'):  # what is no float32 becomes inf, which is refused as not finite
+            return np.array(given, dtype=np.float32)
 
     def prepare(self, structure: Structure) -> _Item:
         """The structure as ASE has it."""
@@ -66,9 +87,10 @@ class Ase:
             energy = float(atoms.get_potential_energy())
             forces = np.array(atoms.get_forces(apply_constraint=False), dtype=float)
             stress = np.array(atoms.get_stress(voigt=False), dtype=float)
+            features = self._descriptors(atoms)
             if atoms != item.atoms:
                 raise ItemError('InputEdited', 'The calculator changed the structure that it was given.')
-            item.prediction = Prediction(energy, forces, stress)
+            item.prediction = Prediction(energy, forces, stress, features)
         return item.prediction
 
     def release(self) -> None:

@@ -41,6 +41,18 @@ class Chgnet(TorchPotential):
             model = chgnet_model.CHGNet.from_file(io.BytesIO(weights), version=name)
         self._model = self.freeze(model)
         self._model.graph_converter.set_isolated_atom_response('error')
+        self._last: Any = None
+
+    def ask_for_features(self) -> None:
+        """The output of the last atom convolution, before the normalisation of the readout: (n, 64).
+
+        These are scalars built from distances and angles. `return_atom_feas` of chgnet gives those one convolution
+        earlier, which magnetic moments are read from.
+        """
+        self._model.atom_conv_layers[-1].register_forward_hook(self._keep)
+
+    def _keep(self, layer: Any, given: Any, found: Any) -> None:
+        self._last = found
 
     def prepare(self, structure: Structure) -> Any:
         """The crystal graph, made by chgnet's own converter."""
@@ -58,16 +70,29 @@ class Chgnet(TorchPotential):
         torch = self._torch
         graphs = [_with_leaves(graph.to(self.device)) for graph in prepared]
         counts = [len(graph.atomic_number) for graph in graphs]
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', UserWarning)  # chgnet turns volumes into plain numbers
-            energies = self._model(graphs, task='e')['e'] * torch.tensor(counts, device=self.device)
+        energies = self._energies(graphs)
         leaves = [leaf for graph in graphs for leaf in (graph.atom_frac_coord, graph.lattice)]
         gradients = [part.double().cpu().numpy() for part in torch.autograd.grad(energies.sum(), leaves)]
         lattices = [graph.lattice.detach().double().cpu().numpy() for graph in graphs]
+        values = energies.detach().double().cpu().tolist()
+        features = self._features(counts)
         return [
-            _chain_rule(energy, lattice, *gradients[2 * i : 2 * i + 2])
-            for i, (energy, lattice) in enumerate(zip(energies.detach().double().cpu().tolist(), lattices, strict=True))
+            _chain_rule(values[i], lattices[i], gradients[2 * i], gradients[2 * i + 1], features[i])
+            for i in range(len(graphs))
         ]
+
+    def _energies(self, graphs: Sequence[Any]) -> Any:
+        counts = [len(graph.atomic_number) for graph in graphs]
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # chgnet turns volumes into plain numbers
+            return self._model(graphs, task='e')['e'] * self._torch.tensor(counts, device=self.device)
+
+    def _features(self, counts: Sequence[int]) -> Sequence[Array | None]:
+        """What the last convolution said, graph by graph; it is forgotten here."""
+        if self._last is None:
+            return [None] * len(counts)
+        last, self._last = self.features(self._last), None
+        return np.split(last, np.cumsum(counts)[:-1])
 
 
 def _import_chgnet() -> tuple[Any, Any, Any]:
@@ -87,7 +112,9 @@ def _with_leaves(graph: Any) -> Any:
     return graph
 
 
-def _chain_rule(energy: float, lattice: Array, by_fractional: Array, by_lattice: Array) -> Prediction:
+def _chain_rule(
+    energy: float, lattice: Array, by_fractional: Array, by_lattice: Array, features: Array | None
+) -> Prediction:
     forces = -np.linalg.solve(lattice, by_fractional.T).T
     stress = lattice.T @ by_lattice / abs(np.linalg.det(lattice))
-    return Prediction(energy, forces, (stress + stress.T) / 2)
+    return Prediction(energy, forces, (stress + stress.T) / 2, features)

@@ -11,10 +11,12 @@ import numpy as np
 from .kind_torch import TorchPotential
 from .potentials import (
     REQUIREMENTS,
+    Array,
     Prediction,
     RunnerError,
     Structure,
     missing_package,
+    no_features,
     sha256,
     torch_load_unchanged,
 )
@@ -42,6 +44,24 @@ class Mace(TorchPotential):
         numbers = [int(number) for number in model.atomic_numbers]
         self.elements = frozenset(numbers)
         self._table = self._tools.AtomicNumberTable(numbers)
+        self._invariant: Array | None = None
+        self._width = 0
+
+    def ask_for_features(self) -> None:
+        """The scalars (irreps 0e) of the last interaction block: (n, number of its channels).
+
+        mace hands out the node features of all blocks side by side. Earlier blocks hold vectors and more; the last one
+        of most models holds scalars only, and where it does not, the others are left out.
+        """
+        try:
+            irreps = self._model.products[-1].linear.irreps_out
+            parts = list(zip(irreps, irreps.slices(), strict=True))
+        except AttributeError as error:
+            raise no_features('this MACE', f'its last block does not say what it holds ({error})') from error
+        columns = [np.arange(part.start, part.stop) for (_, irrep), part in parts if (irrep.l, irrep.p) == (0, 1)]
+        if not columns:
+            raise no_features('this MACE', f'its last block holds {irreps}, no scalars')
+        self._invariant, self._width = np.concatenate(columns), int(irreps.dim)
 
     def prepare(self, structure: Structure) -> Any:
         """The graph of neighbours within the model's cut-off."""
@@ -67,9 +87,16 @@ class Mace(TorchPotential):
             found[name].detach().double().cpu().numpy() for name in ('energy', 'forces', 'stress')
         )
         ends = batch.ptr.cpu().numpy()
+        features = self._features(found['node_feats'], ends)
         return [
-            Prediction(float(energy), forces[ends[i] : ends[i + 1]], stresses[i]) for i, energy in enumerate(energies)
+            Prediction(float(energy), forces[ends[i] : ends[i + 1]], stresses[i], features[i])
+            for i, energy in enumerate(energies)
         ]
+
+    def _features(self, blocks: Any, ends: Array) -> Sequence[Array | None]:
+        if self._invariant is None:
+            return [None] * (len(ends) - 1)
+        return np.split(self.features(blocks[:, -self._width :])[:, self._invariant], ends[1:-1])
 
 
 def _import_mace() -> tuple[Any, Any, Any]:

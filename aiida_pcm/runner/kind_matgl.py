@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from .kind_torch import TorchPotential
-from .potentials import REQUIREMENTS, ItemError, Prediction, RunnerError, Structure, missing_package
+from .potentials import (
+    REQUIREMENTS,
+    Array,
+    ItemError,
+    Prediction,
+    RunnerError,
+    Structure,
+    missing_package,
+    no_features,
+)
 
 
 class Matgl(TorchPotential):
@@ -30,6 +39,17 @@ class Matgl(TorchPotential):
         self._graphs = self._matgl.ext.ase.Atoms2Graph(symbols, float(model.model.cutoff))
         self._atoms = self._matgl.ext.ase.Atoms
         self.elements = frozenset(int(self._atoms(symbol).numbers[0]) for symbol in symbols)
+        self._wants_features = False
+
+    def ask_for_features(self) -> None:
+        """What the readout of a TensorNet is given: (n, units).
+
+        Norms of the scalar, skew and symmetric parts of the last interaction's tensors, normalised and through one
+        linear layer; matgl keeps them of every call, under the name `readout`.
+        """
+        if not isinstance(self._model.model, self._matgl.models.TensorNet):
+            raise no_features(f'the {type(self._model.model).__name__} of matgl', 'they are known for TensorNet only')
+        self._wants_features = True
 
     def prepare(self, structure: Structure) -> Any:
         """The graph, made by matgl's own converter, and the lattice; both in the precision of the model.
@@ -55,10 +75,16 @@ class Matgl(TorchPotential):
         )
         stresses = stresses.reshape(-1, 3, 3) / self._matgl.utils.constants.EV_PER_ANG3_TO_GPA
         ends = graphs.ptr.cpu().numpy()
+        features = self._features(ends)
         return [
-            Prediction(float(energy), forces[ends[i] : ends[i + 1]], (stresses[i] + stresses[i].T) / 2)
+            Prediction(float(energy), forces[ends[i] : ends[i + 1]], (stresses[i] + stresses[i].T) / 2, features[i])
             for i, energy in enumerate(energies.reshape(-1))
         ]
+
+    def _features(self, ends: Array) -> Sequence[Array | None]:
+        if not self._wants_features:
+            return [None] * (len(ends) - 1)
+        return np.split(self.features(self._model.model.feature_dict['readout']), ends[1:-1])
 
 
 def _import_matgl() -> tuple[Any, Any, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from .potentials import RunnerError
+import numpy as np
+
+from .potentials import Array, RunnerError
 
 # A guess, no GPU was at hand; what does not fit is halved.
 GPU_BATCH = 8
@@ -34,6 +36,10 @@ class TorchPotential:
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         return model
+
+    def features(self, atoms: Any) -> Array:
+        """A tensor (N, d) of the model as an array, float32."""
+        return np.asarray(atoms.detach().float().cpu().numpy())
 
     def release(self) -> None:
         """Collect garbage and empty torch's cache."""

@@ -76,6 +76,7 @@ def certifiedData : Certificate where
   frame := .generated
   verdict := .refused
   box := .cons ⟨1, 2⟩ (.nil)
+  intervals := .nil
   rows := .block 0 0x0 0x0 (.cons 0x0 (.nil))
   tolerance := 1
   noise := 0
@@ -94,9 +95,11 @@ def certifiedData : Certificate where
 theorem certified : Valid certifiedData := check_sound certifiedData (Eq.refl Bool.true)
 #print axioms certified
 """
-# The first library (aiida_pcm/lean/released/0.1.0) writes rows in another way.
+# The first library (aiida_pcm/lean/released/0.1.0) writes rows in another way, and knows of no intervals.
 FIRST_LIBRARY = '809ebfcecce6651db11f1dff406abd8a0d45e492d6e808109d7249fa019f62fe'
-FIRST_CANARY = CANARY.replace('.block 0 0x0 0x0 (.cons 0x0 (.nil))', '.block 0 0x0')
+FIRST_CANARY = CANARY.replace('.block 0 0x0 0x0 (.cons 0x0 (.nil))', '.block 0 0x0').replace(
+    '  intervals := .nil\n', ''
+)
 
 
 class LeanError(ValueError):

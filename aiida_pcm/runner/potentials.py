@@ -59,11 +59,12 @@ class Structure(NamedTuple):
 @dataclass(frozen=True)
 class Prediction:
     """Energy (eV, total), forces (n, 3) eV/A, stress (3, 3) eV/A^3, positive where the crystal pulls inwards
-    (tension)."""
+    (tension); features of the atoms (n, d), float32, where they were asked for."""
 
     energy: float
     forces: Array
     stress: Array
+    features: Array | None = None
 
 
 class Potential(Protocol):
@@ -74,6 +75,12 @@ class Potential(Protocol):
     elements: frozenset[int]
     #: How many atoms one batch takes where nobody says: as many as are fast on its device.
     batch_atoms: int
+
+    def ask_for_features(self) -> None:
+        """From now on predictions carry what the model knows of each atom, which turns with no rotation.
+
+        :raises RunnerError: if nobody knows where this model keeps it.
+        """
 
     def prepare(self, structure: Structure) -> Any:
         """Whatever the model wants for one structure, its graph for example; an error costs this structure only."""
@@ -128,6 +135,11 @@ def missing_package(module: str, requirement: str, why: object = None) -> Runner
     """The error for a package that this Python does not have, or cannot import."""
     what = f'cannot import {module}: {why}' if why else f'has no package {module}'
     return RunnerError('missing_package', f'{sys.executable} {what}.', f'Install it there: pip install {requirement}')
+
+
+def no_features(whose: str, why: str) -> RunnerError:
+    """The error for a model whose features nobody knows how to get."""
+    return RunnerError('input', f'There are no features of {whose}: {why}.', 'Ask for features none.')
 
 
 REQUIREMENTS = {'chgnet': 'chgnet==0.4.2', 'mace': 'mace-torch==0.3.16', 'matgl': 'matgl==4.1.2', 'ase': 'ase'}

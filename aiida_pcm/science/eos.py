@@ -117,6 +117,8 @@ def reduce(materials: MaterialSet, points: MaterialSet, scanned: Evaluation) -> 
         stress=scanned.stress[given],
         volume=fits[:, 0],
         bulk_modulus=fits[:, 1],
+        atom_features=None if scanned.atom_features is None else scanned.atom_features[atoms],
+        pooled_features=None if scanned.pooled_features is None else scanned.pooled_features[given],
     )
 
 

@@ -28,6 +28,8 @@ SYMMETRY_TOLERANCE = 1e-3
 CURVE = ('volume', 'bulk_modulus')
 # What it has only where somebody asked for it; each (n,).
 OPTIONAL = (*CURVE, 'formation_energy')
+# What the model knows of atoms (N, d) and of rows (n, d), where somebody asked for it.
+FEATURES = ('atom_features', 'pooled_features')
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,9 @@ class Evaluation:
     :param volume: (n,) where the energy is lowest, A^3 per atom; None where nobody scanned volumes (science.eos).
     :param bulk_modulus: (n,) there, GPa.
     :param formation_energy: (n,) eV/atom; None where nobody took the elements off (science.formation).
+    :param atom_features: (N, d) float32, what the model knows of each atom (docs/topics/descriptors.md); None where
+        nobody asked.
+    :param pooled_features: (n, d) float32, their mean over the atoms of a row; None likewise.
     """
 
     status: Array
@@ -50,6 +55,8 @@ class Evaluation:
     volume: Array | None = None
     bulk_modulus: Array | None = None
     formation_energy: Array | None = None
+    atom_features: Array | None = None
+    pooled_features: Array | None = None
 
     @classmethod
     def missing(cls, materials: MaterialSet) -> Evaluation:
@@ -67,6 +74,10 @@ class Evaluation:
         n = len(materials)
         expected = {'status': (n,), 'energy': (n,), 'forces': (materials.n_atoms, 3), 'stress': (n, 3, 3)}
         expected |= {name: (n,) for name in OPTIONAL if getattr(self, name) is not None}
+        given = {name: np.shape(getattr(self, name)) for name in FEATURES if getattr(self, name) is not None}
+        widths = {shape[-1] for shape in given.values() if shape}
+        for name, rows in zip(FEATURES, (materials.n_atoms, n), strict=True):
+            expected |= {name: (rows, max(widths, default=0))} if name in given else {}
         for name, shape in expected.items():
             if (found := np.shape(getattr(self, name))) != shape:
                 raise PcmError(

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from aiida_pcm.science import features, scoring
+from aiida_pcm.science import features
 from aiida_pcm.science.certificate import MISSING, is_inside, value, word
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation
-from aiida_pcm.science.features.scores import is_score, name_of
+from aiida_pcm.science.features.scores import is_of, is_score
 from aiida_pcm.science.materials import Array, MaterialSet
-from aiida_pcm.science.risk import RiskModel
+from aiida_pcm.science.scorer import Scorer
 
 Box = Sequence[Mapping[str, Any]]
 NO_VALUE = 'no value'
@@ -115,7 +115,7 @@ def needs_model(box: Box, materials: MaterialSet) -> bool:
 
 
 def columns_of(
-    box: Box, materials: MaterialSet, evaluation: Evaluation | None = None, risk: RiskModel | None = None
+    box: Box, materials: MaterialSet, evaluation: Evaluation | None = None, risk: Scorer | None = None
 ) -> dict[str, Array]:
     """Values of the features of a box, (n,) each.
 
@@ -125,7 +125,7 @@ def columns_of(
     """
     names = [str(side['feature']) for side in box]
     columns = features.table(materials, evaluation, [name for name in names if not is_score(name)])
-    if risk is not None and name_of(risk.sha256) in names:
-        columns |= scoring.score(materials, evaluation or Evaluation.missing(materials), risk)
+    if risk is not None and any(is_of(name, risk.sha256) for name in names):
+        columns |= risk.score(materials, evaluation or Evaluation.missing(materials))
     require_columns(box, columns)
     return columns

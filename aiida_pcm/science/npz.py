@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -15,6 +16,15 @@ from numpy.typing import NDArray
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: What `unpack` raises for a file that `pack` did not write.
 UNREADABLE = (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, TypeError, ValueError, zlib.error)
+
+
+def sha256(about: str, columns: Mapping[str, NDArray[Any]]) -> str:
+    """Hash of a text and of arrays, names, types and shapes included, independent of the file that holds them."""
+    digest = hashlib.sha256(about.encode())
+    for name, column in columns.items():
+        digest.update(f'{name}|{column.dtype.str}|{column.shape}|'.encode())
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
 
 
 def pack(about: tuple[str, str], columns: Mapping[str, NDArray[Any]], compression: int = zipfile.ZIP_STORED) -> bytes:

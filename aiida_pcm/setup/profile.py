@@ -28,6 +28,8 @@ OPTIONS = {
     'caching.enabled_for': [
         'aiida.calculations:pcm.evaluate',
         'aiida.calculations:pcm.lean',
+        'aiida.calculations:pcm.probe_train',
+        'aiida.calculations:pcm.probe_infer',
         'aiida.calculations:quantumespresso.pw',
     ],
 }

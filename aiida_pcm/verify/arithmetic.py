@@ -210,4 +210,4 @@ def _intervals_to_read(document: Mapping[str, Any], claimed: bool) -> dict[str, 
             n, (low, high) = len(words[end]), (_nearest_word(bound, side['decimals']) for bound in side[f'{end}_ci'])
             digits = sum(word << 33 * place for place, word in enumerate(words[end]))
             written.append(f'{n}, {digits:#x}, {ceil(Fraction(n, 40))}, {low}, {ceil(Fraction(39 * n, 40))}, {high}')
-    return {'intervals': ' '.join(written) or 'nil'} if claimed else {}
+    return {'intervals': ' '.join(written)} if claimed else {}

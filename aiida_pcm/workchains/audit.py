@@ -26,7 +26,7 @@ from aiida_pcm.workchains.certify import CertifyWorkChain
 from aiida_pcm.workchains.envelope import EnvelopeWorkChain
 from aiida_pcm.workchains.falsify import FalsifyWorkChain
 from aiida_pcm.workchains.protocol import load
-from aiida_pcm.workchains.risk import RiskWorkChain
+from aiida_pcm.workchains.risk import KINDS_WITH_FEATURES, RiskWorkChain, asking_for_features, learning_inputs
 from aiida_pcm.workchains.validate import ValidateWorkChain
 
 FALSIFY_OWN = ('dataset', 'property', 'tolerance', 'features', 'elemental_references')
@@ -151,6 +151,8 @@ class AuditWorkChain(WorkChain):
         if elemental_references is not None:
             given['elemental_references'] = elemental_references
         _can_be_audited(given)
+        if learn_score and model.kind in KINDS_WITH_FEATURES:
+            inputs['evaluate'] = asking_for_features(inputs['evaluate'], inputs['risk']['scores'])
         falsify = FalsifyWorkChain.get_builder_from_protocol(codes['model'], model, dataset, overrides=inputs)
         if not model.is_recorded:
             precision = precision_of(falsify.evaluate)
@@ -159,7 +161,7 @@ class AuditWorkChain(WorkChain):
         builder._merge(given)
         builder.falsify._merge(_without(falsify, 'model', *FALSIFY_OWN))
         if learn_score:
-            builder.risk.settings = orm.Dict(inputs['risk']['settings'])
+            builder.risk._merge(learning_inputs(inputs['risk'], given['tolerance'].value, codes['model']))
         builder.envelope.settings = orm.Dict(inputs['envelope']['settings'])
         builder.envelope.seed = orm.Int(inputs['envelope']['seed'])
         builder.lean.code = codes['lean']

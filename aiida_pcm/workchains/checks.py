@@ -15,7 +15,7 @@ from aiida_pcm.science.certification import check_noise, parse_rate
 from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.failure import check_tolerance, get_property
 from aiida_pcm.science.features import known_before_dft
-from aiida_pcm.science.features.scores import is_score, name_of
+from aiida_pcm.science.features.scores import is_of, is_score
 from aiida_pcm.science.formation import check_references
 from aiida_pcm.science.risk import Settings
 from aiida_pcm.science.strategies import EXTERNAL, STRATEGIES
@@ -69,11 +69,11 @@ def certified(inputs: Mapping[str, Any]) -> None:
     envelope, model = inputs.get('envelope'), inputs.get('risk')
     if not isinstance(envelope, orm.Dict):
         return  # a missing or mistyped port has its own message
-    wanted = {side['feature'] for side in envelope['box'] if is_score(side['feature'])}
-    given = name_of(risk_of(model).sha256) if isinstance(model, orm.SinglefileData) else None
-    if missing := sorted(wanted - {given}):
+    given = risk_of(model).sha256 if isinstance(model, orm.SinglefileData) else ''
+    wanted = (side['feature'] for side in envelope['box'] if is_score(side['feature']))
+    if missing := next((name for name in wanted if not is_of(name, given)), None):
         raise PcmError(
-            f'The box has a side in {missing[0]}, and the risk model given is {given or "none"}.',
+            f'The box has a side in {missing}, and the risk model given is {given[:16] or "none"}.',
             'Give the risk model that pcm.risk froze before the box was drawn.',
         )
 

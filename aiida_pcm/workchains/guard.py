@@ -19,8 +19,9 @@ from aiida_pcm.science.recorded import KIND
 from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
+from aiida_pcm.workchains.risk import asking_for_features
 
-__all__ = ['EVALUATE_OWN', 'GuardWorkChain', 'same_model', 'screening_of']
+__all__ = ['EVALUATE_OWN', 'GuardWorkChain', 'same_model', 'scores_of', 'screening_of']
 
 EVALUATE_OWN = ('dataset', 'property')
 
@@ -83,7 +84,8 @@ class GuardWorkChain(WorkChain):
             builder.risk = risk
         given: dict[str, Any] = {'certificate': certificate, 'dataset': dataset}
         if needs_model(certificate.document['claim']['box'], dataset.materials) and code is not None:
-            base = EvaluateBaseWorkChain.get_builder_from_protocol(code, model, dataset, protocol, overrides)
+            asked = asking_for_features(overrides or {}, scores_of(risk))
+            base = EvaluateBaseWorkChain.get_builder_from_protocol(code, model, dataset, protocol, asked)
             given['base'] = {k: v for k, v in base._inputs(prune=True).items() if k not in EVALUATE_OWN}
             builder.base._merge(given['base'])
         _can_be_screened(given)
@@ -116,6 +118,11 @@ class GuardWorkChain(WorkChain):
         about = screening.base.attributes
         self.report(f'{about.get("n_admitted")} of {about.get("n_rows")} materials are inside')
         self.out('screening', screening)
+
+
+def scores_of(risk: orm.SinglefileData | None) -> list[str]:
+    """Kinds of scores that a frozen scorer gives, which say what features of the model it looks at."""
+    return [] if risk is None else list(risk.base.attributes.get('scores', []))
 
 
 def same_model(certificate: CertificateData, model: Any) -> None:

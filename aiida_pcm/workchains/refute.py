@@ -27,10 +27,11 @@ from aiida_pcm.science.materials import all_elements
 from aiida_pcm.science.refutation import check_convention, check_reference, check_refutable, draw, draw_key, eligible
 from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
-from aiida_pcm.workchains.guard import EVALUATE_OWN, same_model
+from aiida_pcm.workchains.guard import EVALUATE_OWN, same_model, scores_of
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.pw import changed, convention_of, element_settings
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
+from aiida_pcm.workchains.risk import asking_for_features
 
 
 def _can_be_held_against(inputs: Mapping[str, Any]) -> None:
@@ -113,13 +114,14 @@ class RefuteWorkChain(PwBatchMixin, WorkChain):
         """
         inputs = load('audit', protocol, overrides)
         quantity = certificate.document['claim']['property']
+        risk = risk_model_of(certificate)
+        evaluate = asking_for_features(inputs['evaluate'], scores_of(risk))
         base = EvaluateBaseWorkChain.get_builder_from_protocol(
-            codes['model'], model, dataset, overrides=inputs['evaluate'], property=quantity
+            codes['model'], model, dataset, overrides=evaluate, property=quantity
         )._inputs(prune=True)
         given: dict[str, Any] = {'certificate': certificate, 'dataset': dataset}
         given['base'] = {name: node for name, node in base.items() if name not in EVALUATE_OWN}
         given |= {name: node for name, node in (('draw', draw), ('reference', reference)) if node is not None}
-        risk = risk_model_of(certificate)
         given |= {} if risk is None else {'risk': risk}
         if reference is None and codes.get('pw') is not None:
             given |= {'code': codes['pw'], 'settings': _settings(inputs['validate'], dataset)}

@@ -20,7 +20,10 @@ from ..science.test_formation import ENERGIES, FORMULAS, PAW, REFERENCES, compos
 
 def test_an_evaluation_comes_back_with_what_was_asked_for(aiida_profile_clean):
     _, full = with_reference(3, 0)
-    for evaluation in (full, replace(full, volume=None, bulk_modulus=None), replace(full, formation_energy=None)):
+    pooled, atoms = np.ones((3, 2), np.float32), np.ones((len(full.forces), 2), np.float32)
+    with_features = replace(full, pooled_features=pooled, atom_features=atoms)
+    without = (replace(full, volume=None, bulk_modulus=None), replace(full, formation_energy=None))
+    for evaluation in (full, *without, with_features, replace(with_features, atom_features=None)):
         again = evaluation_of(pack_evaluation(evaluation).store())
         for field in fields(Evaluation):
             np.testing.assert_equal(getattr(again, field.name), getattr(evaluation, field.name))

@@ -11,6 +11,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_pcm.calculations.evaluate import EvaluateCalculation, runner_sha256
+from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.parsers.evaluate import EvaluateParser
@@ -55,7 +56,7 @@ def good(dataset) -> dict[str, bytes]:
 def parse(dataset, python_code):
     """Parse files as those of a finished job."""
 
-    def run(files: dict[str, bytes]):
+    def run(files: dict[str, bytes], **parameters):
         description = {
             'kind': 'k', 'name': 'n', 'weights_sha256': WEIGHTS, 'package': 'p', 'version': '1', 'license': 'MIT',
             'arguments': {},
@@ -66,6 +67,8 @@ def parse(dataset, python_code):
             'model': ModelData.get_or_create(description, Convention('PBE')),
             'runner': orm.Str(runner_sha256()).store(),
         }
+        if parameters:
+            inputs['parameters'] = orm.Dict(parameters).store()
         node = orm.CalcJobNode(computer=python_code.computer, process_type='aiida.calculations:pcm.evaluate')
         node.set_option('output_filename', 'pcm.out')
         node.set_option('scheduler_stderr', '_scheduler-stderr.txt')
@@ -94,6 +97,42 @@ def test_one_failed_structure_is_a_result(parse, dataset):
     assert exit_code is None
     assert parser.outputs['evaluation'].get_array('status').tolist() == [1, 0, 0]
     assert parser.outputs['report']['failures'][0]['id'] == 'Si-0'
+
+
+def with_features(dataset, width: int = 3) -> dict[str, bytes]:
+    offsets = dataset.materials.offsets
+    pooled, atoms = np.ones((len(offsets) - 1, width), np.float32), np.ones((offsets[-1], width), np.float32)
+    pooled[0], atoms[: offsets[1]] = np.nan, np.nan
+    return {'results/pooled_features.npy': npy(pooled), 'results/atom_features.npy': npy(atoms)}
+
+
+@pytest.mark.parametrize(
+    ('asked', 'there'),
+    [('none', set()), ('pooled', {'pooled_features'}), ('atoms', {'pooled_features', 'atom_features'})],
+)
+def test_features_that_were_asked_for(parse, dataset, asked, there):
+    parser, exit_code = parse({**good(dataset), **with_features(dataset)}, features=asked)
+    assert exit_code is None
+    node = parser.outputs['evaluation']
+    assert {name for name in node.get_arraynames() if 'features' in name} == there
+    evaluation = evaluation_of(node)
+    evaluation.check(dataset.materials)
+    assert (evaluation.atom_features is not None) == (asked == 'atoms')
+
+
+def test_features_that_are_not_there_or_do_not_fit(parse, dataset):
+    files, features = good(dataset), with_features(dataset)
+    other = with_features(dataset, 4)['results/atom_features.npy']
+    wrong = [
+        (files, 'FileNotFoundError'),
+        ({**files, **features, 'results/atom_features.npy': other}, 'atom_features'),
+        ({**files, **features, 'results/status.npy': npy(np.array([0, 1, 0], dtype=np.int8))}, 'lacks values'),
+    ]
+    for found, message in wrong:
+        parser, exit_code = parse(found, features='atoms')
+        assert exit_code.status == CODES['ERROR_OUTPUT_UNREADABLE'].status
+        assert message in exit_code.message
+        assert not parser.outputs
 
 
 def error(code: str) -> dict[str, bytes]:

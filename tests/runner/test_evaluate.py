@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +297,87 @@ def test_values_that_are_not_finite_are_failures(tmp_path):
     assert np.isnan(found['forces'][2:]).all()
 
 
+class Knowing(MemoryThief):
+    """Has two features for each atom: its number and its first coordinate."""
+
+    def __init__(self, atoms: int = 10**6) -> None:
+        super().__init__(atoms)
+        self.asked = 0
+
+    def ask_for_features(self) -> None:
+        self.asked += 1
+
+    def predict(self, prepared):
+        return [
+            replace(one, features=np.stack([s.numbers, s.positions[:, 0]], axis=1).astype(np.float32))
+            for one, s in zip(super().predict(prepared), prepared, strict=True)
+        ]
+
+
+CHAINS = (1, 3, 2)
+
+
+def chains() -> list[Atoms]:
+    return [rattled(silicon(), seed, (size, 1, 1)) for seed, size in enumerate(CHAINS)]
+
+
+@pytest.mark.parametrize('asked', runner.FEATURES)
+def test_features_that_are_asked_for(tmp_path, asked):
+    potential = Knowing()
+    described, kinds = stand_in(potential)
+    _, found = evaluate(write_job(tmp_path / 'job', chains(), described, features=asked), kinds)
+    assert potential.asked == (asked != 'none'), 'a model that is not asked has nothing to do'
+    assert {name for name in found if 'features' in name} == {
+        'none': set(), 'pooled': {'pooled_features'}, 'atoms': {'pooled_features', 'atom_features'}
+    }[asked]  # fmt: skip
+    first = [atoms.positions[:, 0] for atoms in chains()]
+    if asked != 'none':
+        assert found['pooled_features'].dtype == np.float32
+        np.testing.assert_allclose(found['pooled_features'], [[14, part.mean()] for part in first], rtol=1e-6)
+    if asked == 'atoms':
+        assert found['atom_features'].dtype == np.float32
+        np.testing.assert_allclose(found['atom_features'][:, 1], np.concatenate(first), rtol=1e-6)
+
+
+def test_features_of_a_failed_structure_are_nan(tmp_path):
+    described, kinds = stand_in(Knowing(5))
+    nothing = Atoms(cell=np.eye(3), pbc=True)
+    report, found = evaluate(write_job(tmp_path / 'job', [*chains(), nothing], described, features='atoms'), kinds)
+    assert [failure['type'] for failure in report['failures']] == ['OutOfMemory', 'EmptyStructure']
+    assert np.isnan(found['pooled_features']).all(axis=1).tolist() == [False, True, False, True]
+    assert np.isnan(found['atom_features']).all(axis=1).tolist() == [False] * 2 + [True] * 6 + [False] * 4
+
+
+def test_where_all_fail_nobody_knows_how_many_features_there_are(tmp_path):
+    described, kinds = stand_in(Knowing(0))
+    _, found = evaluate(write_job(tmp_path / 'job', chains(), described, features='atoms'), kinds)
+    assert (found['pooled_features'].shape, found['atom_features'].shape) == ((3, 0), (12, 0))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'kind'),
+    [
+        (lambda features: features * np.inf, 'NonFiniteOutput'),
+        (lambda features: features[:-1], 'WrongShape'),
+        (lambda features: features[:, :1], 'WrongShape'),
+        (lambda features: features[:, 0], 'WrongShape'),
+        (lambda features: None, 'WrongShape'),
+    ],
+)
+@pytest.mark.parametrize('asked', ['pooled', 'atoms'])
+def test_features_that_cannot_be_are_a_failure_of_their_structure(tmp_path, wrong, kind, asked):
+    class Wrong(Knowing):
+        def predict(self, prepared):
+            found = super().predict(prepared)
+            return [replace(p, features=wrong(p.features)) if len(p.forces) == 4 else p for p in found]
+
+    described, kinds = stand_in(Wrong())
+    report, found = evaluate(write_job(tmp_path / 'job', chains(), described, features=asked), kinds)
+    assert [(failure['index'], failure['type']) for failure in report['failures']] == [(2, kind)]
+    assert np.isnan(found['energy']).tolist() == [False, False, True]
+    assert np.isnan(found['pooled_features']).any(axis=1).tolist() == [False, False, True]
+
+
 class Killed(BaseException):
     """Stands for SIGKILL in the middle of a batch."""
 
@@ -326,6 +408,35 @@ def test_finished_batches_are_not_computed_again(tmp_path):
     assert len(successor.batches) == 2, 'what was in flight is computed alone'
     undisturbed = evaluate(write_job(tmp_path / 'other', crystals, described), stand_in(MemoryThief(10**6))[1])[1]
     assert all(np.array_equal(found[name], undisturbed[name]) for name in undisturbed)
+
+
+@pytest.mark.parametrize(
+    ('first', 'then', 'taken'), [('atoms', 'atoms', 4), ('pooled', 'pooled', 4), ('none', 'atoms', 0)]
+)
+def test_features_are_in_the_checkpoints(tmp_path, first, then, taken):
+    """A checkpoint with other features is one of something else."""
+
+    class MortalKnowing(Knowing, Mortal):
+        def __init__(self, after: int = 10**6) -> None:
+            Mortal.__init__(self, after)
+            self.asked = 0
+
+    crystals = [rattled(silicon(), seed, (1 + seed % 2, 1, 1)) for seed in range(6)]
+    crystals[1] = bulk('Po', 'sc', a=3.35)
+    mortal = MortalKnowing(after=2)
+    mortal.elements = frozenset({14})
+    described, kinds = stand_in(mortal)
+    folder = write_job(tmp_path / 'job', crystals, described, batch_size=2, features=first)
+    with pytest.raises(Killed):
+        evaluate(folder, kinds)
+    write_job(folder, crystals, described, batch_size=2, features=then)
+    successor = MortalKnowing()
+    successor.elements = frozenset({14})
+    report, found = evaluate(folder, stand_in(successor)[1])
+    assert report['resumed'] == taken
+    undisturbed = evaluate(write_job(tmp_path / 'other', crystals, described, features=then), stand_in(successor)[1])[1]
+    assert set(found) == set(undisturbed)
+    assert all(np.array_equal(found[name], undisturbed[name], equal_nan=True) for name in undisturbed)
 
 
 def test_one_structure_in_many_rows(tmp_path):
@@ -452,6 +563,7 @@ def test_other_weights_are_never_loaded(tmp_path, model):
         ({'threads': -1}, 'threads is -1'),
         ({'device': 'tpu'}, "device is 'tpu'"),
         ({'precision': 'half'}, "precision is 'half'"),
+        ({'features': True}, 'features is True'),
     ],
 )
 def test_bad_parameters_are_two_lines(parameters, message):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.error
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aiida_pcm.runner import evaluate as runner
 from aiida_pcm.runner import potentials
@@ -38,6 +40,7 @@ class Case:
     :param crystal: one that it knows; every test distorts it.
     :param unknown: atomic number that it does not know.
     :param noise: of its energies, eV an atom, by which finite differences are off.
+    :param width: how many features it has of an atom.
     """
 
     kind: str
@@ -48,20 +51,21 @@ class Case:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     precision: str = 'float32'
     noise: float = 1e-6
+    width: int = 0
 
 
 TENSORNET = 'models/TensorNet-MatPES-{}-v2025.1/matgl4'
-CHGNET = Case('chgnet', '0.3.0', {'Si': -5.312, 'NaCl': -3.666, 'SrTiO3': -8.418}, 'SrTiO3', 84)
+CHGNET = Case('chgnet', '0.3.0', {'Si': -5.312, 'NaCl': -3.666, 'SrTiO3': -8.418}, 'SrTiO3', 84, width=64)
 R2SCAN = Case('chgnet', 'r2scan', {'Si': -8.733, 'NaCl': -6.869, 'SrTiO3': -12.638}, 'SrTiO3', 84)
 PBE = {'Si': -5.241, 'NaCl': -3.356, 'SrTiO3': -7.957}
-TENSORNET_PBE = Case('matgl', 'TensorNet', PBE, 'SrTiO3', 84, {'path': TENSORNET.format('PBE')})
-TENSORNET_64 = Case('matgl', 'TensorNet', PBE, 'SrTiO3', 84, TENSORNET_PBE.arguments, 'float64', 1e-11)
+TENSORNET_PBE = Case('matgl', 'TensorNet', PBE, 'SrTiO3', 84, {'path': TENSORNET.format('PBE')}, width=128)
+TENSORNET_64 = Case('matgl', 'TensorNet', PBE, 'SrTiO3', 84, TENSORNET_PBE.arguments, 'float64', 1e-11, 128)
 TENSORNET_R2SCAN = Case(
     'matgl', 'TensorNet', {'Si': -8.577, 'NaCl': -6.850, 'SrTiO3': -12.589}, 'NaCl', 84,
     {'path': TENSORNET.format('r2SCAN')},
 )  # fmt: skip
 M3GNET = Case('matgl', 'untrained', {}, 'NaCl', 14, {'path': 'M3GNet'}, 'float64', 1e-9)
-MACE = Case('mace', 'small', {}, 'SrTiO3', 14, {'path': 'MACE'})
+MACE = Case('mace', 'small', {}, 'SrTiO3', 14, {'path': 'MACE'}, width=8)
 MACE_64 = Case('mace', 'small', {}, 'NaCl', 14, {'path': 'MACE'}, 'float64', 1e-11)
 EMT = Case('ase', 'ase.calculators.emt.EMT', {'Cu': -0.00568}, 'Cu', 92, noise=1e-11)
 JONES = Case('ase', 'ase.calculators.lj.LennardJones', {}, 'NaCl', 0, {'sigma': 2.2, 'rc': 6.0}, noise=1e-9)
@@ -292,6 +296,209 @@ class TestContract:
         else:
             with pytest.raises(RunnerError, match=r'device|CUDA'):
                 load(case, device='cuda')
+
+
+# --- what a model knows of atoms -------------------------------------------------------------------------------------
+
+UNTRAINED_MACE = Case('mace', 'untrained', {}, 'NaCl', 14, {'path': 'untrained'}, width=5)
+UNTRAINED_MACE_WITH_VECTORS = replace(UNTRAINED_MACE, arguments={'path': 'untrained with vectors'})
+KNOWING = [
+    pytest.param(CHGNET, id='chgnet'),
+    pytest.param(TENSORNET_PBE, id='tensornet', marks=shared_only),
+    pytest.param(TENSORNET_64, id='tensornet-float64', marks=shared_only),
+    pytest.param(UNTRAINED_MACE, id='mace', marks=needs_mace),
+    pytest.param(UNTRAINED_MACE_WITH_VECTORS, id='mace-with-vectors', marks=needs_mace),
+    pytest.param(MACE, id='mace-trained', marks=slow),
+]
+# Distances are of float32, and several of them make a feature.
+ROUNDING = 1e-4
+some = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def untrained_mace(path: Path, **more: Any) -> Path:
+    """A MACE whose earlier block holds vectors beside scalars."""
+    import torch
+
+    with potentials.torch_load_unchanged():
+        from mace import modules  # before e3nn, whose import it makes possible with this torch
+        from e3nn import o3  # isort: skip
+
+    torch.manual_seed(2)
+    block = modules.interaction_classes['RealAgnosticResidualInteractionBlock']
+    model = modules.ScaleShiftMACE(
+        r_max=4.0, num_bessel=4, num_polynomial_cutoff=5, max_ell=2, interaction_cls=block, interaction_cls_first=block,
+        num_interactions=2, num_elements=2, correlation=2, hidden_irreps=o3.Irreps('5x0e + 5x1o'),
+        MLP_irreps=o3.Irreps('4x0e'), atomic_energies=np.zeros(2), avg_num_neighbors=8.0, atomic_numbers=[11, 17],
+        gate=torch.nn.functional.silu, atomic_inter_scale=1.0, atomic_inter_shift=0.0, **more,
+    )  # fmt: skip
+    torch.save(model, path)
+    return path
+
+
+class TestFeatures:
+    """Features of atoms: unchanged by what changes nothing, and their price is not paid by energies."""
+
+    @pytest.fixture(scope='class', params=KNOWING)
+    @classmethod
+    def known(cls, request, tmp_path_factory):
+        case: Case = request.param
+        place = case.arguments.get('path', '')
+        if place.startswith('untrained'):
+            more = {'keep_last_layer_irreps': True} if 'vectors' in place else {}
+            path = untrained_mace(tmp_path_factory.mktemp('mace') / 'untrained.model', **more)
+        elif place == 'MACE':
+            path = request.getfixturevalue('small_mace')
+        elif place:
+            path = request.getfixturevalue('shared') / place
+        if place:
+            case = replace(case, arguments={'path': str(path)})
+        potential = load(case)
+        potential.ask_for_features()
+        return case, potential
+
+    @some
+    @given(seed=st.integers(0, 10**6), times=st.sampled_from([(2, 1, 1), (1, 2, 1), (1, 1, 3), (2, 1, 2)]))
+    def test_a_replica_has_the_features_of_its_cell(self, known, seed, times):
+        case, potential = known
+        atoms = rattled(CRYSTALS[case.crystal](), seed)
+        small, large = (one.features for one in predict(potential, atoms, atoms.repeat(times)))
+        assert small.dtype == np.float32 and small.shape == (len(atoms), case.width)
+        scale = np.abs(small).max()
+        np.testing.assert_allclose(large, np.tile(small, (np.prod(times), 1)), atol=ROUNDING * scale)
+        np.testing.assert_allclose(runner.pooled(large), runner.pooled(small), atol=ROUNDING * scale)
+
+    @some
+    @given(seed=st.integers(0, 10**6))
+    def test_features_go_with_their_atoms(self, known, seed):
+        case, potential = known
+        atoms = rattled(CRYSTALS[case.crystal](), seed)
+        order = np.random.default_rng(seed).permutation(len(atoms))
+        before, after = (one.features for one in predict(potential, atoms, atoms[order]))
+        np.testing.assert_allclose(after, before[order], atol=ROUNDING * np.abs(before).max())
+
+    @some
+    @given(seed=st.integers(0, 10**6), angle=st.floats(1, 359))
+    def test_features_do_not_turn(self, known, seed, angle):
+        case, potential = known
+        atoms = rattled(CRYSTALS[case.crystal](), seed)
+        turned = atoms.copy()
+        turned.rotate(angle, np.random.default_rng(seed).normal(size=3), rotate_cell=True)
+        before, after = (one.features for one in predict(potential, atoms, turned))
+        np.testing.assert_allclose(after, before, atol=ROUNDING * np.abs(before).max())
+
+    def test_they_tell_atoms_and_structures_apart(self, known):
+        case, potential = known
+        atoms = rattled(CRYSTALS[case.crystal](), 1)
+        denser = atoms.copy()
+        denser.set_cell(0.9 * atoms.cell.array, scale_atoms=True)
+        one, other = (part.features for part in predict(potential, atoms, denser))
+        assert np.abs(one - other).max() > 10 * ROUNDING * np.abs(one).max()
+        assert np.abs(one[0] - one[-1]).max() > 10 * ROUNDING * np.abs(one).max()
+
+    def test_nothing_else_changes(self, known):
+        case, potential = known
+        crystals = [rattled(CRYSTALS[case.crystal](), seed) for seed in range(3)]
+        for with_them, without in zip(predict(potential, *crystals), predict(load(case), *crystals), strict=True):
+            assert without.features is None
+            assert with_them.energy == without.energy
+            np.testing.assert_array_equal(with_them.forces, without.forces)
+            np.testing.assert_array_equal(with_them.stress, without.stress)
+
+
+def test_the_features_of_chgnet_are_what_its_readout_reads():
+    """chgnet gives their sum after the normalisation; nothing of chgnet gives them atom by atom."""
+    import torch
+
+    potential = load(CHGNET)
+    potential.ask_for_features()
+    prepared = potential.prepare(as_structure(rattled(strontium_titanate(), 1)))
+    features = torch.as_tensor(potential.predict([prepared])[0].features)
+    model = potential._model
+    theirs = model.predict_graph(prepared, task='e', return_crystal_feas=True)['crystal_fea']
+    np.testing.assert_allclose(model.readout_norm(features).sum(0).numpy(), theirs, rtol=1e-4, atol=1e-5)
+
+
+@needs_mace
+def test_the_features_of_mace_are_the_last_of_its_own_descriptors(tmp_path):
+    """Its calculator hands out the scalars of all blocks, the last ones at the end."""
+    path = untrained_mace(tmp_path / 'untrained.model')
+    case = replace(UNTRAINED_MACE, arguments={'path': str(path)})
+    potential, atoms = load(case), rattled(rock_salt(), 1)
+    potential.ask_for_features()
+    by_the_package_itself(case, atoms)
+    theirs = atoms.calc.get_descriptors(atoms)
+    assert theirs.shape == (2, 10)
+    np.testing.assert_allclose(predict(potential, atoms)[0].features, theirs[:, 5:], rtol=1e-4, atol=1e-6)
+
+
+@needs_matgl
+def test_a_model_of_matgl_whose_features_nobody_knows_is_refused(m3gnet):
+    potential = load(replace(M3GNET, arguments={'path': str(m3gnet)}))
+    with pytest.raises(RunnerError, match='no features of the M3GNet of matgl') as caught:
+        potential.ask_for_features()
+    assert caught.value.code == 'input' and len(str(caught.value).splitlines()) == 2
+
+
+CALCULATORS = """
+import numpy as np
+from ase.calculators.emt import EMT
+
+class Method(EMT):
+    def descriptors(self, atoms):
+        return np.stack([atoms.numbers, self.get_property('energies', atoms)], axis=1)
+
+class Result(EMT):
+    implemented_properties = [*EMT.implemented_properties, 'descriptors']
+
+    def calculate(self, *given):
+        super().calculate(*given)
+        self.results['descriptors'] = np.stack([self.atoms.numbers, self.results['energies']], axis=1)
+
+class Nothing(Result):
+    def calculate(self, *given):
+        super().calculate(*given)
+        del self.results['descriptors']
+
+class Huge(EMT):
+    def descriptors(self, atoms):
+        return np.full((len(atoms), 2), 1e200)
+
+class TooFew(EMT):
+    def descriptors(self, atoms):
+        return np.zeros((1, 2))
+"""
+
+
+@pytest.mark.parametrize(
+    ('name', 'problem'),
+    [
+        ('Method', ''),
+        ('Result', ''),
+        ('Nothing', 'PropertyNotImplementedError'),
+        ('Huge', 'NonFiniteOutput'),
+        ('TooFew', 'WrongShape'),
+    ],
+)
+def test_a_calculator_with_descriptors(tmp_path, monkeypatch, name, problem):
+    (tmp_path / 'calculators_with_descriptors.py').write_text(CALCULATORS)
+    monkeypatch.syspath_prepend(tmp_path)
+    about = potentials.describe('ase', f'calculators_with_descriptors.{name}')
+    crystals = [rattled(CRYSTALS['Cu'](), seed) for seed in range(2)]
+    folder = write_job(tmp_path / 'job', crystals, {**about, 'trusted': True}, features='atoms')
+    report = runner.evaluate(folder, json.loads((folder / 'job.json').read_text()))
+    assert [failure['type'] for failure in report['failures']] == [problem] * 2 * bool(problem)
+    if not problem:
+        found = results(folder)
+        np.testing.assert_allclose(found['atom_features'][:, 0], 29)
+        np.testing.assert_allclose(found['pooled_features'][:, 1] * 4, found['energy'], rtol=1e-6)
+
+
+def test_a_calculator_without_descriptors_is_refused_before_anything_is_computed(tmp_path):
+    about = potentials.describe('ase', EMT.name)
+    folder = write_job(tmp_path / 'job', [CRYSTALS['Cu']()], {**about, 'trusted': True}, features='pooled')
+    with pytest.raises(RunnerError, match='neither a method nor a result `descriptors`') as caught:
+        runner.evaluate(folder, json.loads((folder / 'job.json').read_text()))
+    assert caught.value.code == 'input' and len(str(caught.value).splitlines()) == 2
 
 
 # --- what a file could do ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.evaluation import commonest_failure, merge_arrays, merge_reports
+from aiida_pcm.science.evaluation import check_features, commonest_failure, merge_arrays, merge_reports
 
 
 def report(items, failures, **other):
@@ -46,3 +46,64 @@ def test_arrays_lie_behind_each_other():
     assert merged['status'].tolist() == [0, 1, 1]
     assert merged['forces'].shape == (5, 3)
     assert merged['stress'].shape == (3, 3, 3)
+
+
+OFFSETS = np.array([0, 2, 3])
+
+
+def featured(width: int = 4, failed: int | None = None) -> dict[str, np.ndarray]:
+    """What a model that knows something of atoms says about two and one of them."""
+    arrays = {
+        'status': np.zeros(2, np.int8),
+        'pooled_features': np.ones((2, width), np.float32),
+        'atom_features': np.ones((3, width), np.float32),
+    }
+    if failed is not None:
+        arrays['status'][failed] = 1
+        arrays['pooled_features'][failed] = np.nan
+        arrays['atom_features'][OFFSETS[failed] : OFFSETS[failed + 1]] = np.nan
+    return arrays
+
+
+@pytest.mark.parametrize('failed', [None, 0, 1])
+def test_features_are_there_where_there_are_values(failed):
+    check_features(featured(failed=failed), OFFSETS)
+
+
+@pytest.mark.parametrize(
+    ('name', 'wrong'),
+    [
+        ('pooled_features', lambda array: array.astype(float)),
+        ('pooled_features', lambda array: array[:1]),
+        ('pooled_features', lambda array: array[:, :2]),
+        ('pooled_features', lambda array: array * np.nan),
+        ('atom_features', lambda array: array[:, :, None]),
+        ('atom_features', lambda array: np.vstack([array[:2], array[2:] * np.nan])),
+        ('atom_features', lambda array: array[:2]),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(name, wrong):
+    arrays = featured()
+    with pytest.raises(PcmError, match='_features'):
+        check_features({**arrays, name: wrong(arrays[name])}, OFFSETS)
+
+
+def test_a_model_that_gave_values_has_features():
+    check_features({**featured(0), 'status': np.ones(2, np.int8)}, OFFSETS)
+    with pytest.raises(PcmError, match='lacks'):
+        check_features(featured(0), OFFSETS)
+
+
+def test_a_piece_in_which_all_failed_is_widened():
+    nothing = {**featured(0), 'status': np.ones(2, np.int8)}
+    merged = merge_arrays([nothing, featured(failed=1), nothing])
+    assert np.isnan(merged['pooled_features']).all(axis=1).tolist() == [True, True, False, True, True, True]
+    assert merged['atom_features'].shape == (9, 4) and merged['atom_features'].dtype == np.float32
+    check_features(merged, np.array([0, 2, 3, 5, 6, 8, 9]))
+    assert merge_arrays([nothing, nothing])['atom_features'].shape == (6, 0)
+
+
+@pytest.mark.parametrize('other', [featured(5), {'status': np.zeros(2)}])
+def test_pieces_with_other_features_are_not_joined(other):
+    with pytest.raises(PcmError, match='Evaluate the'):
+        merge_arrays([featured(4), other])

@@ -339,3 +339,20 @@ def test_interval_of_the_force_ratio_is_by_group():
     one = failure.force_ratio(few, np.repeat(values, 2)[:, None] * [[1, 0, 0]], np.ones((16, 1)) * [[1, 0, 0]], 1)
     ten = failure.force_ratio(many, np.repeat(values, 20)[:, None] * [[1, 0, 0]], np.ones((160, 1)) * [[1, 0, 0]], 1)
     assert (ten.low, ten.high) == (one.low, one.high)
+
+
+def test_features_are_as_many_as_rows_and_atoms():
+    blank = materials_of([bulk('Cu'), bulk('NaCl', 'rocksalt', 5.6)])
+    missing = Evaluation.missing(blank)
+    atoms, pooled = np.zeros((3, 4), np.float32), np.zeros((2, 4), np.float32)
+    for right in ({}, {'pooled_features': pooled}, {'pooled_features': pooled, 'atom_features': atoms}):
+        replace(missing, **right).check(blank)
+    for wrong in (
+        {'pooled_features': atoms},
+        {'pooled_features': pooled[0]},
+        {'pooled_features': pooled, 'atom_features': atoms[:, :2]},
+        {'atom_features': pooled},
+        {'atom_features': atoms[None]},
+    ):
+        with pytest.raises(PcmError, match='features have shape'):
+            replace(missing, **wrong).check(blank)

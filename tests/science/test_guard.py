@@ -121,9 +121,7 @@ def test_a_learned_score_needs_its_frozen_model():
         columns_of(box, materials, predicted)
     with pytest.raises(PcmError, match='frozen model is not here'):
         columns_of(box, materials, predicted, SimpleNamespace(sha256='f' * 64))
-    frozen = SimpleNamespace(
-        sha256=name[5:].ljust(64, '0'), features=('n_atoms',), predict=lambda columns: columns['n_atoms'] / 100
-    )
+    frozen = SimpleNamespace(sha256=name[5:].ljust(64, '0'), score=lambda rows, _: {name: np.array([len(rows) / 50])})
     assert columns_of(box, materials, predicted, frozen)[name].tolist() == [0.02]
 
 

@@ -12,6 +12,7 @@ from aiida_pcm.science.certification import Table
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Errors, errors, get_property
 from aiida_pcm.science.features.scores import is_score, name_of, of_score
+from aiida_pcm.science.scorer import Scorer
 
 from .test_comparison import materials
 
@@ -53,7 +54,7 @@ def tabled(data):
 def learned():
     data, wrong = compounds(0)
     evaluation, table = tabled(data)
-    return data, wrong, evaluation, table, *scoring.learn(data, evaluation, table, TOLERANCE, QUICK)
+    return data, wrong, evaluation, table, *scoring.learn(data, evaluation, table, TOLERANCE, QUICK)[:2]
 
 
 def test_what_a_learner_may_look_at(learned):
@@ -93,11 +94,11 @@ def test_the_score_knows_failures_of_fresh_rows(learned):
     *_, found = learned
     fresh, wrong = compounds(1)
     evaluation, _ = tabled(fresh)
-    ((name, score),) = scoring.score(fresh, evaluation, found.model).items()
+    ((name, score),) = Scorer(found.model).score(fresh, evaluation).items()
     assert name == name_of(found.model.sha256)
     assert risk.Judged(score, wrong, fresh.groups).summary(0, 10)['auc'].value > 0.9
-    again = risk.RiskModel.from_bytes(found.model.to_bytes())
-    np.testing.assert_array_equal(scoring.score(fresh, evaluation, again)[name], score)
+    again = Scorer.from_bytes(Scorer(found.model).to_bytes())
+    np.testing.assert_array_equal(again.score(fresh, evaluation)[name], score)
 
 
 def test_scores_of_the_search_part_are_out_of_fold(learned):
@@ -105,10 +106,10 @@ def test_scores_of_the_search_part_are_out_of_fold(learned):
     data, _, evaluation, table, *_ = learned
     random = np.random.default_rng(5)
     noise = Errors(get_property('formation_energy'), random.choice([0.0, 1.0], len(data)), table.errors.status)
-    scored, found = scoring.learn(data, evaluation, Table(table.features, noise), TOLERANCE, QUICK)
+    scored, found, _ = scoring.learn(data, evaluation, Table(table.features, noise), TOLERANCE, QUICK)
     score = scored.features[name_of(found.model.sha256)]
     assert found.report['auc']['value'] < 0.65
-    fitted = scoring.score(data, evaluation, found.model)[name_of(found.model.sha256)]
+    fitted = Scorer(found.model).score(data, evaluation)[name_of(found.model.sha256)]
     assert risk.Judged(fitted, noise.error > 0.5, data.groups).summary(0, 10)['auc'].value > 0.8
     assert not np.array_equal(score, fitted)
 
@@ -118,9 +119,9 @@ def test_rows_without_a_reference_teach_nothing(learned):
     status = table.errors.status.copy()
     status[:40] = 'no_reference'
     unknown = Errors(table.errors.of, np.where(status == 'no_reference', np.nan, table.errors.error), status)
-    scored, partly = scoring.learn(data, evaluation, Table(table.features, unknown), TOLERANCE, QUICK)
+    scored, partly, _ = scoring.learn(data, evaluation, Table(table.features, unknown), TOLERANCE, QUICK)
     score = scored.features[name_of(partly.model.sha256)]
-    frozen = scoring.score(data, evaluation, partly.model)[name_of(partly.model.sha256)]
+    frozen = Scorer(partly.model).score(data, evaluation)[name_of(partly.model.sha256)]
     np.testing.assert_array_equal(score[:40], frozen[:40])
     np.testing.assert_array_equal(score[40:], partly.scores)
     assert partly.report['rows'] == len(data) - 40 and partly.model.sha256 != found.model.sha256
@@ -141,7 +142,7 @@ def test_the_report_holds_the_score_against_what_is_free(learned):
 
 def test_learning_again_gives_the_same(learned):
     data, _, evaluation, table, scored, found = learned
-    again, other = scoring.learn(data, evaluation, table, TOLERANCE, QUICK)
+    again, other, _ = scoring.learn(data, evaluation, table, TOLERANCE, QUICK)
     assert other.model.sha256 == found.model.sha256 and other.report == found.report
     assert list(again.features) == list(scored.features)
 

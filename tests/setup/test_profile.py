@@ -39,7 +39,8 @@ def test_a_reader_does_not_stop_who_writes(fresh_aiida):
 def test_caching_is_on_in_the_profile_that_was_made(fresh_aiida):
     profile.get_or_create_profile()
     patterns = fresh_aiida.get_option('caching.enabled_for', scope='pcm')
-    jobs = ('pcm.evaluate', 'pcm.lean', 'quantumespresso.pw')  # no calcfunction: its hash does not know the science
+    # No calcfunction: its hash does not know the science.
+    jobs = ('pcm.evaluate', 'pcm.lean', 'pcm.probe_train', 'pcm.probe_infer', 'quantumespresso.pw')
     assert patterns == [f'aiida.calculations:{job}' for job in jobs]
 
 

@@ -14,6 +14,7 @@ from aiida_pcm.science.conventions import MATERIALS_PROJECT, Convention, PcmErro
 from aiida_pcm.science.features import FEATURES, OWN, known_before_dft, own_features
 from aiida_pcm.science.features.scores import name_of
 from aiida_pcm.science.formation import ElementalReferences
+from aiida_pcm.science.scorer import Scorer
 from aiida_pcm.workchains import checks
 
 from ..data.test_model import CUSTOM
@@ -25,7 +26,10 @@ GEOMETRIC = {
     'density', 'coordination_mean', 'coordination_minimum', 'coordination_maximum', 'predicted_formation_energy',
 }  # fmt: skip
 # Not every data set can have these: its cells must not be distorted, or the hull must be known.
-CONDITIONAL = {'space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'predicted_hull_distance'}
+CONDITIONAL = {
+    'space_group_number', 'n_symmetry_operations', 'free_lattice_parameters', 'site_degrees_of_freedom',
+    'predicted_hull_distance',
+}  # fmt: skip
 
 
 def imported(pose: str = 'RELAXED', **references):
@@ -117,7 +121,7 @@ def frozen_model():
     columns = {'n_atoms': np.arange(60.0)}
     failed = np.arange(60) % 2 > 0
     groups = np.arange(60).astype(str)
-    return pack_risk(risk.fit(columns, failed, groups, risk.Settings(iterations=2, forest=0)))
+    return pack_risk(Scorer(risk.fit(columns, failed, groups, risk.Settings(iterations=2, forest=0))))
 
 
 def test_a_side_in_a_learned_score_needs_its_model(aiida_profile_clean):
@@ -137,7 +141,7 @@ def test_a_file_that_is_no_risk_model(aiida_profile_clean):
     box = orm.Dict({'box': [{'feature': name_of('0' * 64)}]})
     fake = orm.SinglefileData.from_bytes(b'cos\nsystem\n', filename='risk.npz')
     inputs = given(imported(**both_columns()), envelope=box, risk=fake)
-    assert 'This is not a risk model' in checks.certified_validator(inputs, None)
+    assert 'This is no frozen score' in checks.certified_validator(inputs, None)
 
 
 def test_an_external_player_is_only_replayed(aiida_profile_clean):

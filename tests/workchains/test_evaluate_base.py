@@ -11,6 +11,7 @@ from aiida.engine import run_get_node
 from ase import Atoms
 from ase.build import bulk
 
+from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.runner import potentials
@@ -74,8 +75,9 @@ def test_sliced_killed_and_continued(aiida_localhost, chgnet, tmp_path):
     crystals[66] = bulk('Po', 'sc', a=3.35)
     script = KILLED_ONCE.format(python=sys.executable, marker=tmp_path / 'killed')
     code = shell_code(aiida_localhost, tmp_path, script)
-    parameters = {'batch_size': 2, 'threads': 1}
-    outputs, node = run(code, chgnet, dataset(crystals), slice_size=60, evaluate={'parameters': parameters})
+    parameters = {'batch_size': 2, 'threads': 1, 'features': 'atoms'}
+    data = dataset(crystals)
+    outputs, node = run(code, chgnet, data, slice_size=60, evaluate={'parameters': parameters})
     assert node.exit_status == 0, node.exit_message
 
     jobs = [child for child in node.called if isinstance(child, orm.CalcJobNode)]
@@ -92,7 +94,10 @@ def test_sliced_killed_and_continued(aiida_localhost, chgnet, tmp_path):
     assert len(node.called_descendants) == 5
 
     potential = KINDS['chgnet'].load('0.3.0', {}, chgnet.weights_sha256, 'cpu', 'float32')
+    potential.ask_for_features()
     evaluation = outputs['evaluation']
+    evaluation_of(evaluation).check(data.materials)
+    assert np.isnan(evaluation.get_array('pooled_features')).any(axis=1).nonzero()[0].tolist() == [66]
     for row in (0, 59, 60, 69):
         atoms = crystals[row]
         structure = potentials.Structure(atoms.numbers, atoms.positions, atoms.cell.array)
@@ -101,6 +106,10 @@ def test_sliced_killed_and_continued(aiida_localhost, chgnet, tmp_path):
         assert evaluation.get_array('energy')[row] == pytest.approx(expected[0].energy, abs=1e-4)
         forces = evaluation.get_array('forces')[first : first + len(atoms)]
         np.testing.assert_allclose(forces, expected[0].forces, rtol=1e-4, atol=3e-5)
+        features = evaluation.get_array('atom_features')[first : first + len(atoms)]
+        np.testing.assert_allclose(features, expected[0].features, rtol=1e-3, atol=1e-3)
+        pooled = evaluation.get_array('pooled_features')[row]
+        np.testing.assert_allclose(pooled, expected[0].features.mean(axis=0), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -144,6 +153,7 @@ def test_protocols(python_code, chgnet):
     assert builder.max_failed_fraction.value == 0.1
     assert builder.evaluate.metadata.options.max_wallclock_seconds == 60
     assert builder.evaluate.parameters['batch_atoms'] == 0
+    assert builder.evaluate.parameters['features'] == 'none'
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from functools import partial
 
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation
-from aiida_pcm.science.features import composition, predictions, scores, structure
+from aiida_pcm.science.features import composition, predictions, scores, structure, symmetry
 from aiida_pcm.science.features.base import LAST_COVALENT_RADIUS, POST_DFT, PRE_DFT, Feature
 from aiida_pcm.science.features.predictions import peer_features
 from aiida_pcm.science.materials import Array, MaterialSet, all_elements
@@ -24,7 +24,9 @@ __all__ = [
     'stages', 'table',
 ]  # fmt: skip
 
-FEATURES: dict[str, Feature] = {**composition.FEATURES, **structure.FEATURES, **predictions.FEATURES}
+FEATURES: dict[str, Feature] = {
+    **composition.FEATURES, **structure.FEATURES, **symmetry.FEATURES, **predictions.FEATURES,
+}  # fmt: skip
 COMPOSITION = tuple(composition.FEATURES)
 # For an audit of relaxed materials whose user names none: few, and readable.
 OWN = (

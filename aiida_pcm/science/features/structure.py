@@ -1,28 +1,19 @@
-"""Descriptors of a geometry: volume, density, distances, coordination, symmetry; nan where there is no structure.
+"""Descriptors of a geometry: volume, density, distances, coordination; nan where there is no structure.
 
 They are of the geometry as it was proposed, and then PRE_DFT; of one that DFT relaxed they are not known before, which
 `known_before_dft` sees to by `Feature.geometric`.
-
-Symmetry is that of the crystal, never of a distorted cell (method.md), where a rattle of a hundredth of an angstrom
-makes triclinic what was cubic. So it is refused unless the data set says that its cells are not distorted: its pose is
-RELAXED, or its metadata have ``distorted: False``. Generated cells are strained and rattled, and never qualify.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import spglib
 from pymatgen.optimization.neighbors import find_points_in_spheres
 from scipy.constants import atomic_mass
 
-from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation, row_maximum
 from aiida_pcm.science.features.base import (
     CORDERO,
@@ -41,9 +32,6 @@ from aiida_pcm.science.materials import Array, MaterialSet
 # Neighbours are at most this multiple of the sum of their covalent radii apart. The first shell of elemental metals is
 # just within (1.13 in magnesium and potassium). Covalent radii are too large for cations, which see each other as well.
 NEIGHBOUR_RATIO = 1.15
-SYMPREC = 0.01  # A, for relaxed structures whose coordinates were rounded on the way
-LARGEST_NUMBER_OF_SYSTEM = (2, 15, 74, 142, 194, 230)  # triclinic ... hexagonal (with trigonal), cubic
-FREE_PARAMETERS_OF_SYSTEM = (6, 4, 3, 2, 2, 1)
 GRAMS_PER_CM3 = atomic_mass * 1e27  # of one dalton (kg) in one cubic angstrom
 
 
@@ -135,62 +123,7 @@ def _coordination_statistic(
     return reduce(materials, _coordination(materials))
 
 
-def _check_not_distorted(materials: MaterialSet, evaluation: Evaluation | None) -> None:
-    metadata = materials.metadata
-    crystals = metadata['pose'] == 'RELAXED' or metadata.get('distorted') is False
-    if metadata['frame'] == 'GENERATED' or not crystals:
-        raise PcmError(
-            'The cells of this data set may be distorted: their space group is not that of the crystal.',
-            'Use it where the geometry was relaxed, or is said to be that of the crystals (distorted: False).',
-        )
-
-
-@contextmanager
-def _both_ways_of_failing() -> Iterator[None]:
-    """spglib 2.7 and 2.8 announce that failures become exceptions: None and exceptions are both handled here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)
-        yield
-
-
-@_once
-def _hall_numbers(materials: MaterialSet) -> Array:
-    """(n,) number of the space group's setting in spglib's list, 0 where it finds none."""
-    with _both_ways_of_failing():
-        found = [_hall_number(materials, row) if there else 0 for row, there in enumerate(_has_cell(materials))]
-    return np.array(found, dtype=np.int64)
-
-
-def _hall_number(materials: MaterialSet, row: int) -> int:
-    span, cell = materials.atom_slice(row), materials.cells[row]
-    crystal: Any = (cell, materials.positions[span] @ np.linalg.inv(cell), materials.numbers[span])
-    try:
-        dataset: Any = spglib.get_symmetry_dataset(crystal, symprec=SYMPREC)
-    except spglib.SpglibError:
-        return 0
-    return 0 if dataset is None else int(dataset.hall_number)
-
-
-@cache
-def _symmetry_of(hall_number: int) -> tuple[float, float, float]:
-    """Number of the space group, of its operations without translations, and of its free lattice parameters."""
-    if not hall_number:
-        return np.nan, np.nan, np.nan
-    with _both_ways_of_failing():
-        group: Any = spglib.get_spacegroup_type(hall_number)
-        operations: Any = spglib.get_symmetry_from_database(hall_number)
-    system = np.searchsorted(LARGEST_NUMBER_OF_SYSTEM, group.number)
-    n_rotations = len(np.unique(operations['rotations'], axis=0))
-    return group.number, n_rotations, FREE_PARAMETERS_OF_SYSTEM[system]
-
-
-def _symmetry(which: int, materials: MaterialSet, evaluation: Evaluation) -> Array:
-    _check_not_distorted(materials, None)
-    return np.array([_symmetry_of(int(number))[which] for number in _hall_numbers(materials)], dtype=float)
-
-
 _NEIGHBOURS = f'atoms within {NEIGHBOUR_RATIO} times the sum of their radii; {CORDERO}'
-_SPGLIB = f'spglib at {SYMPREC} A'
 FEATURES = {
     feature.name: feature
     for feature in (
@@ -204,12 +137,6 @@ FEATURES = {
                 geometric=True,
             )
             for name, reduce in (('mean', mean), ('minimum', minimum), ('maximum', row_maximum))
-        ),
-        *(
-            Feature(
-                name, '1', PRE_DFT, _SPGLIB, partial(_symmetry, which), geometric=True, check=_check_not_distorted
-            )
-            for which, name in enumerate(('space_group_number', 'n_symmetry_operations', 'free_lattice_parameters'))
         ),
     )
 }  # fmt: skip

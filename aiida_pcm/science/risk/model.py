@@ -9,7 +9,6 @@ it, out of bag (L. Breiman, Mach. Learn. 45, 5 (2001)). The answer is a weighted
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 import zipfile
@@ -128,11 +127,7 @@ class RiskModel:
     @cached_property
     def sha256(self) -> str:
         """Hash of all numbers and names, independent of the file that holds them."""
-        digest = hashlib.sha256(self._about().encode())
-        for name, column in self._columns().items():
-            digest.update(f'{name}|{column.dtype.str}|{column.shape}|'.encode())
-            digest.update(np.ascontiguousarray(column).tobytes())
-        return digest.hexdigest()
+        return npz.sha256(self._about(), self._columns())
 
     def to_bytes(self) -> bytes:
         """An npz file; nothing is pickled."""

@@ -22,6 +22,8 @@ FREE = {
     'disagreement': 'spread:',
     'median_of_peers': 'abs_median_difference:',
 }
+#: Columns that were learned, but from features of the model alone; they are judged by themselves too.
+OF_FEATURES = ('pops', 'probe')
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def _baselines(
     settings: Settings,
     rate: float,
 ) -> dict[str, Any]:
-    """Figures of the scores that need no learning, on the rows that each can be had for."""
+    """Figures of the scores that can be had without the risk model, on the rows that each can be had for."""
     free = {
         name: np.abs(column) for name, start in FREE.items() for key, column in columns.items() if key.startswith(start)
     }
@@ -103,7 +105,8 @@ def _baselines(
             errors[there], classes[there], groups[there], folds=settings.folds, seed=settings.seed
         )
     far = distance_to_training(columns, groups, settings.folds, seed=settings.seed)
-    scores = {**free, 'feature_distance': far, 'conformal_by_chemistry': width}
+    alone = {name: columns[name] for name in OF_FEATURES if name in columns}
+    scores = {**free, **alone, 'feature_distance': far, 'conformal_by_chemistry': width}
     found = {}
     for name, score in scores.items():
         known = np.isfinite(score)
