@@ -142,6 +142,20 @@ def test_a_model_is_judged_by_its_curve(shift, modulus):
         assert (reduced.forces[materials.atom_slice(row)] == said.forces[points.atom_slice(itself)]).all()
 
 
+def test_features_are_those_of_the_cell_as_given():
+    materials = materials_of([bulk('Cu'), bulk('NaCl', 'rocksalt', a=5.64)])
+    points, said = scanned(materials, 0.0, 1.0)
+    atoms = np.arange(points.n_atoms, dtype=np.float32)[:, None]
+    rows = np.arange(len(points), dtype=np.float32)[:, None]
+    reduced = eos.reduce(materials, points, replace(said, atom_features=atoms, pooled_features=rows))
+    reduced.check(materials)
+    for row in range(2):
+        itself = row * len(eos.PERCENT) + eos.AS_GIVEN
+        assert reduced.pooled_features[row] == itself
+        assert (reduced.atom_features[materials.atom_slice(row)] == atoms[points.atom_slice(itself)]).all()
+    assert eos.reduce(materials, points, said).atom_features is None
+
+
 def test_rows_without_a_volume_are_listed_once_with_their_cause():
     materials = materials_of(CRYSTALS)
     points, said = scanned(materials, 0.0, 1.0)
