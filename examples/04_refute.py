@@ -72,7 +72,8 @@ def held_against(materials, **draw):
         )
         found = run_get_node(builder)[0]['refutation']
     for row in found['rows']:
-        print(f'  {row["id"]}: {row["judgement"]}, error {row["error"]}')
+        error = 'unknown' if row['error'] is None else f'{row["error"]:.3g} eV/A'
+        print(f'  {row["id"]}: {row["judgement"]}, error {error}')
     return found
 
 
