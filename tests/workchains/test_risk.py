@@ -22,6 +22,8 @@ from aiida_pcm.workchains.risk import RiskWorkChain, asking_for_features, learni
 
 from ..machines import quick_python
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 0.15
 QUICK = {'settings': {'iterations': 10, 'forest': 5}, 'probe': {'network': {'width': 16, 'epochs': 2, 'folds': 2}}}
 
