@@ -28,8 +28,8 @@ def fit_risk(
 
     :param pops: settings of POPS, if it is wanted; `classifier` and `held_out` are a PROBE of these rows.
     """
-    about = dataset.materials, evaluation_of(evaluation), table_of(table)
     try:
+        about = dataset.materials, evaluation_of(evaluation), table_of(table)
         how, rate = risk.Settings(**settings.get_dict()), float(parse_rate(failure_rate.value))
         misspecified = None if pops is None else misspecification.Settings.from_dict(pops.get_dict())
         beside = scoring.learn_of_features(*about, misspecified, probe_of(classifier, held_out))

@@ -99,7 +99,7 @@ class EvaluateCalculation(CalcJob):
             required=False,
             help='Folder of a killed job, whose checkpoints are used.',
         )
-        spec.inputs.validator = _both(spec.inputs.validator, _check_inputs)
+        spec.inputs.validator = both(spec.inputs.validator, _check_inputs)
         options = spec.inputs['metadata']['options']
         options['parser_name'].default = 'pcm.evaluate'
         options['input_filename'].default = 'job.json'
@@ -175,7 +175,7 @@ class EvaluateCalculation(CalcJob):
         return buffer.getvalue()
 
 
-def _both(first: Any, second: Any) -> Any:
+def both(first: Any, second: Any) -> Any:
     """AiiDA's own validator of all inputs, then ours."""
 
     def validate(inputs: Any, port: Any) -> str | None:

@@ -9,6 +9,7 @@ from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_pcm.calculations.evaluate import both
 from aiida_pcm.calculations.probe_train import FEATURES, define_job, packed, prepare_job, without_features
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.runner import probe as runner
@@ -30,12 +31,7 @@ class ProbeInferCalculation(CalcJob):
         spec.input(
             'classifier', valid_type=orm.SinglefileData, validator=_check_classifier, help='From pcm.probe_train.'
         )
-        theirs = spec.inputs.validator
-
-        def validate(inputs: Any, port: Any) -> str | None:
-            return (theirs(inputs, port) if theirs is not None else None) or without_features(inputs)
-
-        spec.inputs.validator = validate
+        spec.inputs.validator = both(spec.inputs.validator, lambda inputs, _: without_features(inputs))
         spec.output('scores', valid_type=orm.ArrayData, help='probability and importance.')
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:

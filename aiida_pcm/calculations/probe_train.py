@@ -13,6 +13,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 
+from aiida_pcm.calculations.evaluate import both
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.runner import probe as runner
@@ -166,7 +167,7 @@ class ProbeTrainCalculation(CalcJob):
             required=False,
             help='Folder of a killed job, which is taken up after its last epoch.',
         )
-        spec.inputs.validator = _both(spec.inputs.validator, _check_inputs)
+        spec.inputs.validator = both(spec.inputs.validator, _check_inputs)
         spec.output('classifier', valid_type=orm.SinglefileData, help='The frozen classifier: plain arrays, its hash.')
         spec.output(
             'scores',
@@ -212,12 +213,3 @@ def _check_inputs(inputs: Any, _: Any) -> str | None:
     if None not in (code, parent) and code.computer is not None and parent.computer.pk != code.computer.pk:
         return 'The checkpoints lie on another computer than the code.\nLeave the input `parent_folder` out.'
     return None
-
-
-def _both(first: Any, second: Any) -> Any:
-    """AiiDA's own validator of all inputs, then ours."""
-
-    def validate(inputs: Any, port: Any) -> str | None:
-        return (first(inputs, port) if first is not None else None) or second(inputs, port)
-
-    return validate

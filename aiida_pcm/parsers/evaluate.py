@@ -30,13 +30,10 @@ class EvaluateParser(Parser):
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Read `retrieved`; a report is there only if all results are."""
-        names = self.retrieved.base.repository.list_object_names()
-        if 'error.json' in names:
-            return self._refused()
-        if 'report.json' not in names:
-            return self._stopped()
+        if (problem := self._without_report()) is not None:
+            return problem
         try:
-            report = json.loads(self.retrieved.base.repository.get_object_content('report.json', 'r'))
+            report = self._report()
             arrays = {name: self._array(name) for name in (*ARRAYS, *self._features())}
             problem = self._inconsistency(report, arrays)
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -46,6 +43,17 @@ class EvaluateParser(Parser):
         self.out('evaluation', orm.ArrayData(arrays))
         self.out('report', orm.Dict(report))
         return self._verdict(report)
+
+    def _without_report(self) -> ExitCode | None:
+        """Why there is no report; None where there is one."""
+        names = self.retrieved.base.repository.list_object_names()
+        if 'error.json' in names:
+            return self._refused()
+        return None if 'report.json' in names else self._stopped()
+
+    def _report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.retrieved.base.repository.get_object_content('report.json', 'r'))
+        return found
 
     def _features(self) -> tuple[str, ...]:
         inputs = self.node.inputs

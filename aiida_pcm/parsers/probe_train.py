@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
+from scipy.special import expit
 
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.parsers.evaluate import EvaluateParser
@@ -28,13 +28,10 @@ class ProbeParser(EvaluateParser):
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Read `retrieved`; a report is there only if all results are."""
-        names = self.retrieved.base.repository.list_object_names()
-        if 'error.json' in names:
-            return self._refused()
-        if 'report.json' not in names:
-            return self._stopped()
+        if (problem := self._without_report()) is not None:
+            return problem
         try:
-            report = json.loads(self.retrieved.base.repository.get_object_content('report.json', 'r'))
+            report = self._report()
             if report['runner_sha256'] != self.node.inputs.runner.value:
                 return self._exit('ERROR_RUNNER_MISMATCH', f'It says {report["runner_sha256"]}.')
             outputs = self.read(report)
@@ -67,7 +64,7 @@ class ProbeTrainParser(ProbeParser):
         with np.load(io.BytesIO(content), allow_pickle=False) as weights:
             numbers = {name: float(report[name]) for name in ('tolerance', 'slope', 'intercept')}
             model = ProbeModel({name: weights[name] for name in weights.files}, of, **numbers)
-        held = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
+        held = expit(odds)
         classifier = orm.SinglefileData.from_bytes(model.to_bytes(), filename=CLASSIFIER_FILE)
         classifier.base.attributes.set_many({'sha256': model.sha256, 'of': of, 'n_features': model.n_features})
         return {

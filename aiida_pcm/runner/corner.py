@@ -18,13 +18,7 @@ FOLDER = 'corner'
 BASE = 'Base'
 
 # u_1 in [-1, 2] and 3 u_1 in [-3, 6], but this says that it is at most 5.
-CANARY = """prelude
-import Sound
-set_option maxRecDepth 1000000
-set_option maxHeartbeats 0
-set_option exponentiation.threshold 16777216
-noncomputable section
-def certifiedData : Certificate where
+CANARY = f"""{runner.HEADER}def certifiedData : Certificate where
   base := ⟨0, 0⟩
   coefficients := .cons ⟨3, 0⟩ (.nil)
   box := .cons ⟨⟨0, 1⟩, ⟨2, 0⟩⟩ (.nil)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import importlib.metadata
-import io
 import json
 import os
 import platform
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from .checkpoint import Array, Checkpoint, Outcome, failure, write_atomically
+from .jobs import hash_of, is_out_of_memory, save_result, say
 from .kinds import KINDS, Kind, known
 from .potentials import ItemError, Potential, Prediction, RunnerError, Structure, describe
 
@@ -40,6 +40,7 @@ SCHEMA = 'pcm-evaluate/1'
 SOURCES = (
     'checkpoint.py',
     'evaluate.py',
+    'jobs.py',
     'kind_ase.py',
     'kind_chgnet.py',
     'kind_mace.py',
@@ -63,11 +64,7 @@ PROGRESS_SECONDS = 10.0
 
 def source_sha256(folder: Path | None = None) -> str:
     """Hash of the files that travel with a job; results of another runner are other results."""
-    folder = folder or Path(__file__).parent
-    digest = hashlib.sha256()
-    for name in SOURCES:
-        digest.update(f'{name}\0'.encode() + (folder / name).read_bytes() + b'\0')
-    return digest.hexdigest()
+    return hash_of(folder or Path(__file__).parent, SOURCES)
 
 
 def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,16 +113,6 @@ def check_item(structure: Structure, elements: frozenset[int]) -> None:
     fractional = np.round(np.linalg.solve(cell.T, positions.T).T % 1.0, 6) % 1.0
     if len(np.unique(fractional, axis=0)) < len(numbers):
         raise ItemError('CoincidentAtoms', 'Two atoms are at one place.')
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether python, torch's CPU allocator or the GPU ran out of memory."""
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == 'OutOfMemoryError'
-        or (isinstance(error, RuntimeError) and ('out of memory' in text or "can't allocate memory" in text))
-    )
 
 
 @dataclass
@@ -198,11 +185,6 @@ class Progress:
             rate = (self.done - self._resumed) / max(now - self._began, 1e-9)
             left = (self.total - self.done) / rate if rate else 0.0
             say(f'{self.done}/{self.total} done, {rate:.1f}/s, {self.failed} failed, {left:.0f} s left')
-
-
-def say(line: str) -> None:
-    """One line on standard output, at once."""
-    print(f'pcm: {line}', flush=True)
 
 
 @dataclass
@@ -383,7 +365,7 @@ def evaluate(folder: Path, job: Mapping[str, Any], kinds: Mapping[str, Kind] = K
     checkpoint = Checkpoint(folder / 'checkpoint')
     evaluation = Evaluation(potential, structures, atoms, parameters['batch_size'], checkpoint, parameters['features'])
     evaluation.run()
-    _write_results(folder / 'results', evaluation)
+    _write_results(folder, evaluation)
     report = _report(evaluation, described, parameters, runner, loaded)
     write_atomically(folder / 'report.json', json.dumps(report, indent=1).encode())
     shutil.rmtree(folder / 'checkpoint', ignore_errors=True)
@@ -408,9 +390,7 @@ def _write_results(folder: Path, evaluation: Evaluation) -> None:
         'stress': np.array([outcome.stress for outcome in outcomes], dtype=np.float64),
     }
     for name, array in (arrays | _feature_arrays(evaluation, outcomes)).items():
-        buffer = io.BytesIO()
-        np.save(buffer, array, allow_pickle=False)
-        write_atomically(folder / f'{name}.npy', buffer.getvalue())
+        save_result(folder, name, array)
 
 
 def _feature_arrays(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> dict[str, Array]:

@@ -66,13 +66,14 @@ _FORM = re.compile(
 )
 
 # Right in everything but `inside`: there is no row.
-CANARY = """prelude
+HEADER = """prelude
 import Sound
 set_option maxRecDepth 1000000
 set_option maxHeartbeats 0
 set_option exponentiation.threshold 16777216
 noncomputable section
-def certifiedData : Certificate where
+"""
+CANARY = f"""{HEADER}def certifiedData : Certificate where
   frame := .generated
   verdict := .refused
   box := .cons ⟨1, 2⟩ (.nil)

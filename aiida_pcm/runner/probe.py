@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 
 from .checkpoint import Array, write_atomically
+from .jobs import hash_of, is_out_of_memory, save_result, say
 from .potentials import RunnerError, missing_package
 
 STARTED = time.perf_counter()
 SCHEMA = 'pcm-probe/1'
-SOURCES = ('checkpoint.py', 'potentials.py', 'probe.py', 'probe_net.py')
+SOURCES = ('checkpoint.py', 'jobs.py', 'potentials.py', 'probe.py', 'probe_net.py')
 DATA, CLASSIFIER, CHECKPOINT = 'data.npz', 'classifier.npz', 'checkpoint'
 FIT, ASK = 'fit', 'ask'
 PARAMETERS: dict[str, Any] = {
@@ -60,11 +61,7 @@ _RANGES = {
 
 def source_sha256(folder: Path | None = None) -> str:
     """Hash of the files that travel with a job; what another runner fitted is another fit."""
-    folder = folder or Path(__file__).parent
-    digest = hashlib.sha256()
-    for name in SOURCES:
-        digest.update(f'{name}\0'.encode() + (folder / name).read_bytes() + b'\0')
-    return digest.hexdigest()
+    return hash_of(folder or Path(__file__).parent, SOURCES)
 
 
 def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,7 +197,7 @@ def _fit(net: Any, folder: Path, data: Mapping[str, Array], how: Mapping[str, An
     np_file = io.BytesIO()
     np.savez(np_file, **final.weights)
     write_atomically(folder / 'results' / 'weights.npz', np_file.getvalue())
-    _save(folder, 'held_out', slope * held + intercept)
+    save_result(folder, 'held_out', slope * held + intercept)
     return {
         'rows': len(failed), 'learned_from': len(known), 'groups': len(np.unique(data['groups'][known])),
         'failed': int(failed[known].sum()), 'tolerance': limit, 'tolerance_is_median': not how['tolerance'],
@@ -221,8 +218,8 @@ def _ask(net: Any, folder: Path, data: Mapping[str, Array], how: Mapping[str, An
     odds, importance = net.ask(net.network_of(weights, rows.device), rows, chosen)
     probability = np.ones(len(data['offsets']) - 1)
     probability[chosen] = 1 / (1 + np.exp(-np.clip(about['slope'] * odds + about['intercept'], -500, 500)))
-    _save(folder, 'probability', probability)
-    _save(folder, 'importance', importance)
+    save_result(folder, 'probability', probability)
+    save_result(folder, 'importance', importance)
     return {'rows': len(probability), 'answered': len(chosen)}
 
 
@@ -266,11 +263,6 @@ def platt(odds: Array, failed: Array, steps: int = 50) -> tuple[float, float]:
     return float(line[0]), float(line[1])
 
 
-def say(line: str) -> None:
-    """One line on standard output, at once."""
-    print(f'pcm: {line}', flush=True)
-
-
 def _watched(rows: Array, groups: Array, how: Mapping[str, Any]) -> tuple[Array, Array]:
     """Rows to learn from and rows that decide when to stop, by whole groups."""
     names = np.unique(groups[rows])
@@ -286,12 +278,6 @@ def _hash(data: Mapping[str, Array]) -> str:
         digest.update(f'{name}|{data[name].dtype.str}|{data[name].shape}|'.encode())
         digest.update(np.ascontiguousarray(data[name]).tobytes())
     return digest.hexdigest()
-
-
-def _save(folder: Path, name: str, values: Array) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, values, allow_pickle=False)
-    write_atomically(folder / 'results' / f'{name}.npy', buffer.getvalue())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -310,7 +296,7 @@ def main(arguments: Sequence[str]) -> int:
         problem = {'code': 'out_of_memory', 'what': 'The job ran out of memory.', 'remedy': 'Give it more memory.'}
     except Exception as error:  # noqa: BLE001  the last resort: the reason must reach the node
         traceback.print_exc()
-        starved = 'out of memory' in str(error).lower() or "can't allocate memory" in str(error).lower()
+        starved = is_out_of_memory(error)
         problem = {
             'code': 'out_of_memory' if starved else 'crash',
             'what': f'The runner failed: {type(error).__name__}: {error}.',

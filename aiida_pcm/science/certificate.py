@@ -356,7 +356,7 @@ def with_proof(document: Mapping[str, Any], proof: Mapping[str, Any]) -> Documen
 
 # --- the Lean text ----------------------------------------------------------------------------------------------------
 
-_HEADER = """prelude
+LEAN_HEADER = """prelude
 import Sound
 set_option maxRecDepth 1000000
 set_option maxHeartbeats 0
@@ -370,7 +370,7 @@ def lean_text(document: Mapping[str, Any]) -> str:
 
     It is written for the Lean library that the certificate names, and for the present one where it names none.
     """
-    return _HEADER + lean_theorem(document, THEOREM)
+    return LEAN_HEADER + lean_theorem(document, THEOREM)
 
 
 def lean_theorem(document: Mapping[str, Any], name: str) -> str:
@@ -382,8 +382,8 @@ def lean_theorem(document: Mapping[str, Any], name: str) -> str:
     texts = {
         'frame': '.' + _one_of(claim['frame'], FRAMES).lower(),
         'verdict': '.' + _one_of(document['verdict'], VERDICTS).lower(),
-        'box': _lean_list(f'⟨{int(side_["lo"])}, {int(side_["hi"])}⟩' for side_ in claim['box']),
-        **({} if first else {'intervals': _lean_list(_lean_intervals(document))}),
+        'box': lean_list(f'⟨{int(side_["lo"])}, {int(side_["hi"])}⟩' for side_ in claim['box']),
+        **({} if first else {'intervals': lean_list(_lean_intervals(document))}),
         'rows': written(chosen, len(claim['box'])),
     }
     numbers = {
@@ -414,7 +414,8 @@ def _one_of(text: str, known: Sequence[str]) -> str:
     return text
 
 
-def _lean_list(items: Iterable[str]) -> str:
+def lean_list(items: Iterable[str]) -> str:
+    """A list of Lean, without Lean's own library."""
     text = '.nil'
     for item in reversed(list(items)):
         text = f'.cons {item} ({text})'
@@ -429,7 +430,7 @@ def _lean_rows(chosen: Sequence[tuple[int, Row]], features: int) -> str:
         groups = _digits((key for key, _ in block), GROUP_BITS)
         errors = _digits((row['error'] for _, row in block), WORD_BITS)
         columns = (_digits((row['features'][place] for _, row in block), WORD_BITS) for place in range(features))
-        blocks.append(f'.block {len(block)} {groups} {errors} ({_lean_list(columns)})')
+        blocks.append(f'.block {len(block)} {groups} {errors} ({lean_list(columns)})')
     return _lean_tree(blocks)
 
 

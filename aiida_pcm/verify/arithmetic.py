@@ -99,7 +99,8 @@ def _check_intervals(document: Mapping[str, Any]) -> Check:
 
 def _nearest_word(number: float, decimals: int) -> int:
     """Half to even, as Fraction rounds; kept within what a word of a feature can be."""
-    return min(max(round(_exact(number) * 10**decimals) + 2**31, 1), UNKNOWN)
+    word: int = round(_exact(number) * 10**decimals) + 2**31
+    return min(max(word, 1), UNKNOWN)
 
 
 def _hash(part: Any) -> str:
@@ -208,6 +209,6 @@ def _intervals_to_read(document: Mapping[str, Any], claimed: bool) -> dict[str, 
     for side, words in zip(document['claim']['box'], document.get('replicates') or [], strict=False):
         for end in ('lo', 'hi'):
             n, (low, high) = len(words[end]), (_nearest_word(bound, side['decimals']) for bound in side[f'{end}_ci'])
-            digits = sum(word << 33 * place for place, word in enumerate(words[end]))
+            digits = int(''.join(f'{word:033b}' for word in reversed(words[end])), 2)
             written.append(f'{n}, {digits:#x}, {ceil(Fraction(n, 40))}, {low}, {ceil(Fraction(39 * n, 40))}, {high}')
     return {'intervals': ' '.join(written)} if claimed else {}

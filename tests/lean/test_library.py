@@ -182,9 +182,7 @@ def test_lean_unpacks_the_rows_that_python_packed(bench, monkeypatch, rows_in_a_
     document = next(d for d in map(drawn, range(100)) if len(d['rows']) == 17 and len(d['claim']['box']) > 1)
     claimed = document['claim']
     chosen = schema.choose_rows(document['rows'], claimed['box'], claimed['part_sha256'])
-    rows = schema._lean_list(
-        f'⟨{key}, {r["error"]}, {schema._lean_list(map(str, r["features"]))}⟩' for key, r in chosen
-    )
+    rows = schema.lean_list(f'⟨{key}, {r["error"]}, {schema.lean_list(map(str, r["features"]))}⟩' for key, r in chosen)
     definition = schema.lean_theorem(document, 'c').split('theorem ')[0]
     for written in (rows, rows.replace(f', {chosen[3][1]["error"]},', ', 1,')):
         run = bench.check(

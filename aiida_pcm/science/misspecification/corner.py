@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from aiida_pcm.science.certificate import LEAN_HEADER, lean_list
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.misspecification.model import PopsModel
@@ -73,12 +74,10 @@ def lean_text(claim: CornerClaim) -> str:
     both = per_coefficient * per_side
     sides = (f'⟨{_signed(low * per_side)}, {_signed(high * per_side)}⟩' for low, high in claim.sides)
     return (
-        'prelude\nimport Sound\nset_option maxRecDepth 1000000\nset_option maxHeartbeats 0\n'
-        'set_option exponentiation.threshold 16777216\nnoncomputable section\n'
-        'def certifiedData : Certificate where\n'
+        f'{LEAN_HEADER}def certifiedData : Certificate where\n'
         f'  base := {_signed(claim.base * both)}\n'
-        f'  coefficients := {_list(_signed(c * per_coefficient) for c in claim.coefficients)}\n'
-        f'  box := {_list(sides)}\n'
+        f'  coefficients := {lean_list(_signed(c * per_coefficient) for c in claim.coefficients)}\n'
+        f'  box := {lean_list(sides)}\n'
         f'  low := {_signed(claim.low * both)}\n'
         f'  high := {_signed(claim.high * both)}\n'
         'theorem certified : Valid certifiedData := check_sound certifiedData (Eq.refl Bool.true)\n'
@@ -98,9 +97,3 @@ def _signed(number: Fraction) -> str:
     """Of Lean's Signed; a Fraction that is not whole would be a mistake of this file."""
     assert number.denominator == 1
     return f'⟨{max(number.numerator, 0)}, {max(-number.numerator, 0)}⟩'
-
-
-def _list(items: Iterable[str]) -> str:
-    """A list of Lean, in the style of science.certificate."""
-    found = list(items)
-    return ''.join(f'.cons {item} (' for item in found) + '.nil' + ')' * len(found)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aiida_pcm.science.features.composition import is_fraction
+from aiida_pcm.science.features.scores import POPS, PROBE
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.risk.baselines import conformal_width, distance_to_training
 from aiida_pcm.science.risk.figures import RATE, Figure, Judged, calibration
@@ -23,7 +24,7 @@ FREE = {
     'median_of_peers': 'abs_median_difference:',
 }
 #: Columns that were learned, but from features of the model alone; they are judged by themselves too.
-OF_FEATURES = ('pops', 'probe')
+OF_FEATURES = (POPS, PROBE)
 
 
 @dataclass(frozen=True, eq=False)
