@@ -25,5 +25,6 @@ def select_candidates(
         choice['n_worst'],
         choice['n_controls'],
         choice['max_cost'],
+        choice.get('per_group'),
     )
     return orm.Dict(chosen)

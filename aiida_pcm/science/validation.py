@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from aiida_pcm.science.certification import Table, noise_of, rows_inside
-from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM
+from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM, PcmError, why_not_plain_pbe
 from aiida_pcm.science.dft import PwResult, cost, k_distance, reference_columns
 from aiida_pcm.science.failure import (
     NO_PREDICTION,
@@ -45,6 +46,33 @@ def costs(materials: MaterialSet, settings: Mapping[str, Any]) -> Array:
     return np.array(values)
 
 
+def plain_pbe(materials: MaterialSet, max_atoms: int, elements: Iterable[str]) -> MaterialSet:
+    """The materials that a referee in plain PBE can be asked about; what was left out, and why, is in the metadata.
+
+    :param max_atoms: of a cell.
+    :param elements: for which the referee has pseudopotentials.
+    :raises PcmError: nothing is left.
+    """
+    known = frozenset(elements)
+    why_not = [_why_not_asked(materials, row, max_atoms, known) for row in range(len(materials))]
+    rows = [row for row, reason in enumerate(why_not) if reason is None]
+    if not rows:
+        raise PcmError(f'Plain PBE can be asked about none of {len(materials)} materials.', 'Take a larger max_atoms.')
+    left_out = dict(Counter(reason for reason in why_not if reason is not None))
+    label = f'{materials.metadata.get("label", "")} (plain PBE, at most {max_atoms} atoms)'
+    return materials.subset(rows).with_metadata(label=label, left_out=left_out)
+
+
+def _why_not_asked(materials: MaterialSet, row: int, max_atoms: int, known: frozenset[str]) -> str | None:
+    elements = materials.elements(row)
+    if why_not_plain_pbe(elements) is not None:
+        return 'plain PBE is another theory'
+    if missing := sorted(set(elements) - known):
+        return f'no pseudopotential of {missing[0]}'
+    span = materials.atom_slice(row)
+    return 'too many atoms' if span.stop - span.start > max_atoms else None
+
+
 def select(
     materials: MaterialSet,
     table: Table,
@@ -54,17 +82,20 @@ def select(
     n_worst: int,
     n_controls: int,
     max_cost: float,
+    per_group: int | None = None,
 ) -> dict[str, Any]:
     """The worst of what the adversaries found, and as many controls from inside the box.
 
     The worst come by error. Rows without a prediction come after all that have one: they are failures whatever a
     referee says, so they take only places that nobody else wants. The controls come by sha256(part|id), so that nobody
     chooses them; the part is called by its part_sha256, a set that is no part by its content hash. Rows without a
-    reference are neither. Rows dearer than the cap are passed over, and named.
+    reference are neither. Rows dearer than the cap are passed over, and named. Frames of one trajectory fail together:
+    `per_group` leaves room for others.
 
     :param queried: rows that the adversaries asked for.
     :param box: sides with ``feature``, ``lo``, ``hi``, ``lo_ci``, ``hi_ci`` in the feature's unit.
     :param dear: (n,) cost of each row; one that is nan is above every cap.
+    :param per_group: most rows of one group among the worst, and among the controls; None for any number.
     :return: ``worst`` and ``controls``, lists of rows that share none; ``too_dear``, ids of rows that were passed over
         before both lists were full; ``passed_over``, the same with role, error (property's unit) and cost of each,
         None where it is not known; ``max_cost``; ``costs``, those of the rows chosen, by id.
@@ -72,12 +103,14 @@ def select(
     badness = np.where(np.isnan(table.errors.error), -np.inf, table.errors.error)
     known = table.errors.known
     by_error = sorted({int(row) for row in queried if known[row]}, key=lambda row: (-badness[row], row))
-    worst, passed_over = _affordable(by_error, dear, max_cost, n_worst)
+    most = len(materials) if per_group is None else per_group
+    affordable = partial(_affordable, dear=dear, max_cost=max_cost, groups=materials.groups, per_group=most)
+    worst, passed_over = affordable(by_error, n=n_worst)
     part = materials.metadata.get('part_sha256') or materials.content_sha256
     by_hash = sorted(
         np.flatnonzero(rows_inside(table, box) & known).tolist(), key=lambda row: _rank(materials, part, row)
     )
-    controls, also_passed_over = _affordable((row for row in by_hash if row not in worst), dear, max_cost, n_controls)
+    controls, also_passed_over = affordable((row for row in by_hash if row not in worst), n=n_controls)
     left_out = dict.fromkeys(also_passed_over, 'controls') | dict.fromkeys(passed_over, 'worst')
     order = list(dict.fromkeys(passed_over + also_passed_over))
     return {
@@ -98,14 +131,24 @@ def select(
     }
 
 
-def _affordable(order: Iterable[int], dear: Array, max_cost: float, n: int) -> tuple[list[int], list[int]]:
-    """The first n rows under the cap, and the rows passed over on the way to them."""
+def _affordable(
+    order: Iterable[int], dear: Array, max_cost: float, groups: Array, per_group: int, n: int
+) -> tuple[list[int], list[int]]:
+    """The first n rows under the cap whose group has room, and the rows that were too dear on the way to them."""
     chosen: list[int] = []
     passed_over: list[int] = []
+    taken: Counter[str] = Counter()
     for row in order:
         if len(chosen) == n:
             break
-        (chosen if dear[row] <= max_cost else passed_over).append(row)
+        group = str(groups[row])
+        if taken[group] == per_group:
+            continue
+        if dear[row] <= max_cost:
+            chosen.append(row)
+            taken[group] += 1
+        else:
+            passed_over.append(row)
     return chosen, passed_over
 
 

@@ -30,7 +30,7 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         spec.input('envelope', valid_type=orm.Dict, help='The box, from pcm.envelope.')
         spec.input('property', valid_type=orm.Str, help='Quantity in which the model may fail.')
         spec.input('tolerance', valid_type=orm.Float, help="Largest error that is no failure, in the property's unit.")
-        spec.input('candidates', valid_type=orm.Dict, help='n_worst, n_controls, max_cost, and costs of elements.')
+        spec.input('candidates', valid_type=orm.Dict, help='How many of each role, max_cost, costs of elements.')
         spec.input('settings', valid_type=orm.Dict, help='Settings of pw.x, see aiida_pcm.workchains.pw.pw_inputs.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap of the force ratios.')
         spec.outline(cls.choose, while_(cls.some_are_left)(cls.run_some, cls.inspect_some), cls.compare)
@@ -53,7 +53,7 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         builder.code, builder.dataset = code, dataset
         settings = changed(load('reference', inputs['reference'], {'pw': inputs['pw']})['pw'], inputs['referee'])
         builder.settings = orm.Dict(settings)
-        choice = {name: inputs[name] for name in ('n_worst', 'n_controls', 'max_cost')}
+        choice = {name: inputs[name] for name in ('n_worst', 'n_controls', 'max_cost', 'per_group')}
         builder.candidates = orm.Dict(choice | element_settings(settings, all_elements(dataset.materials)))
         builder.seed = orm.Int(inputs['seed'])
         builder.max_concurrent = inputs['max_concurrent']
@@ -66,7 +66,9 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
             inputs.dataset, inputs.table, inputs.query_log, inputs.envelope, inputs.candidates
         )
         chosen = self.ctx.candidates.get_dict()
-        rows = sorted([*chosen['worst'], *chosen['controls']])
+        # Neighbours of like cost end at like times, so that a place is seldom empty; see PwBatchMixin.run_some.
+        costs, ids = chosen['costs'], self.inputs.dataset.materials.ids
+        rows = sorted([*chosen['worst'], *chosen['controls']], key=lambda row: -costs[str(ids[row])])
         self.report(f'{len(chosen["worst"])} worst and {len(chosen["controls"])} controls; '
                     f'too dear: {", ".join(chosen["too_dear"]) or "none"}')  # fmt: skip
         self.queue(structures_of(inputs.dataset, orm.List(rows)) if rows else {}, rows)

@@ -5,6 +5,7 @@ The first one runs here without a code for pw.x, because its four validations ta
 
 from __future__ import annotations
 
+import json
 import runpy
 from collections import Counter
 
@@ -90,9 +91,33 @@ def test_three_potentials(set_up, root, shared, small_mace, tmp_path, monkeypatc
 
 
 @pytest.mark.qe
+def test_validation_campaign(reference_family, set_up_codes, pw_code, root, tmp_path, monkeypatch, capsys):
+    """Real CHGNet, Lean and pw.x, one of each role and numerics that decide nothing; a second run only tells."""
+    source = (root / 'examples' / '04_validation_campaign.py').read_text()
+    for line, other in (
+        ("FAMILY = 'PseudoDojo/0.5/PBE/SR/standard'", f'FAMILY = {reference_family.label!r}'),
+        ("'n_worst': 20, 'n_controls': 20", "'n_worst': 1, 'n_controls': 1"),
+        ("'cutoff_factor': 1.0, 'kspacing_factor': 1.5", "'cutoff_factor': 0.4, 'kspacing_factor': 4.0"),
+    ):
+        assert source.count(line) == 1
+        source = source.replace(line, other)
+    (tmp_path / '04_validation_campaign.py').write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', ['04_validation_campaign.py', 'reference', '--here'])
+    first, again = (
+        runpy.run_path(str(tmp_path / '04_validation_campaign.py'), run_name='__main__')['campaign'] for _ in range(2)
+    )
+    assert first.uuid == again.uuid and first.is_finished_ok
+    told = json.loads((tmp_path / 'campaign.json').read_text())
+    assert told['campaign'] == first.uuid and {row['role'] for row in told['rows']} == {'worst', 'controls'}
+    said = capsys.readouterr().out
+    assert all(row['id'] in said for row in told['rows']) and 'median of |F_DFT| / |F_model|' in said
+
+
+@pytest.mark.qe
 def test_refute(reference_family, set_up_codes, pw_code, root, tmp_path, capsys):
     """Real CHGNet, Lean and pw.x, with one picked and two drawn and numerics that decide nothing, to save an hour."""
-    source = (root / 'examples' / '04_refute.py').read_text()
+    source = (root / 'examples' / '07_refute.py').read_text()
     loose = {'pseudo_family': reference_family.label, 'cutoff_factor': 0.4, 'kspacing_factor': 4.0}
     for line, other in (
         ('LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 30', 'LISTED, SMALL, PICKED, DRAWN = 40, 2, 1, 2'),
@@ -100,8 +125,8 @@ def test_refute(reference_family, set_up_codes, pw_code, root, tmp_path, capsys)
     ):
         assert source.count(line) == 1
         source = source.replace(line, other)
-    (tmp_path / '04_refute.py').write_text(source)
-    names = runpy.run_path(str(tmp_path / '04_refute.py'), run_name='__main__')
+    (tmp_path / '07_refute.py').write_text(source)
+    names = runpy.run_path(str(tmp_path / '07_refute.py'), run_name='__main__')
     said, judged, found = capsys.readouterr().out, names['judged'], names['found']
     assert names['document']['verdict'] == 'CERTIFIED' and names['document']['replicates']
     assert (found['submitted'], found['inside']) == (1, 1) and found['failures'] in (0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from aiida_pcm.science.certification import rows_inside
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.dft import PwResult, cost
 from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, OK, force_ratio
-from aiida_pcm.science.validation import compare, costs, select
+from aiida_pcm.science.validation import compare, costs, plain_pbe, select
 
 from .synthetic import SHA, ends, evaluation, materials, part, table
 
@@ -113,6 +114,37 @@ def test_what_the_cap_left_out_is_named(search, n_worst, n_controls):
     left_out = (set(rich['worst']) | set(rich['controls'])) - set(found['worst']) - set(found['controls'])
     assert {row for row in left_out if dear[row] > 2.0} <= set(named)
     assert bool(named) == bool({row for row in rich['worst'] + rich['controls'] if dear[row] > 2.0})
+
+
+@given(searches(), counts, counts, st.integers(1, 3), st.data())
+def test_a_group_has_no_more_places_than_told(search, n_worst, n_controls, per_group, data):
+    rows, dear, queried = search
+    names = data.draw(st.lists(st.sampled_from('ab'), min_size=len(dear), max_size=len(dear)))
+    found = select(part(names), rows, queried, BOX, dear, n_worst, n_controls, 2.0, per_group)
+    for role, wanted in (('worst', n_worst), ('controls', n_controls)):
+        taken = Counter(names[row] for row in found[role])
+        assert max(taken.values(), default=0) <= per_group
+        full = {name for name, n in taken.items() if n == per_group}
+        if len(found[role]) < wanted:
+            candidates = set(queried) if role == 'worst' else set(np.flatnonzero(rows_inside(rows, BOX)).tolist())
+            left = candidates - set(found['worst']) - set(found['controls'])
+            assert all(
+                dear[row] > 2.0 or rows.errors.status[row] == NO_REFERENCE or names[row] in full for row in left
+            ), 'a place was left free though somebody could have had it'
+
+
+# --- who can be asked -------------------------------------------------------------------------------------------------
+
+
+def test_plain_pbe_is_asked_about_what_it_means_the_same_for():
+    whole = materials(list('abcde'), ['NaCl', 'FeO', 'Na4Cl4', 'KBr', 'NaF'])
+    kept = plain_pbe(whole, 4, ['Na', 'Cl', 'F', 'Fe', 'O'])
+    assert kept.ids.tolist() == ['row-0', 'row-4']
+    assert kept.metadata['left_out'] == {
+        'plain PBE is another theory': 1, 'too many atoms': 1, 'no pseudopotential of Br': 1,
+    }  # fmt: skip
+    with pytest.raises(PcmError, match='none of 5 materials'):
+        plain_pbe(whole, 1, ['Na', 'Cl'])
 
 
 def test_dear_rows_are_named_for_both_roles_and_only_while_a_place_is_free():

@@ -1,4 +1,4 @@
-"""Prove a certificate wrong: `verdi run examples/04_refute.py`, after `make audit`. About an hour of pw.x.
+"""Prove a certificate wrong: `verdi run examples/07_refute.py`, after `make audit`. About an hour of pw.x.
 
 The certificate comes from a narrow recipe, the shipped reference: atoms near their sites. Its box speaks of composition
 and volume alone, so it lets shocked crystals in too, atoms far from their sites: the wider recipe. What somebody picks
@@ -27,7 +27,7 @@ from aiida_pcm.workchains.selftest import SelftestWorkChain
 BOX = ['electronegativity_mean', 'electronegativity_range', 'atomic_number_mean', 'volume_per_atom']
 TOLERANCE = 0.5  # eV/A, beside 0.15 |F|
 SHOCKED = {'strain': 0.3, 'rattle': [0.4, 0.7], 'shortest': 0.55}
-SEED = 'aiida-pcm, examples/04_refute.py'  # a real one is a lottery of a later day
+SEED = 'aiida-pcm, examples/07_refute.py'  # a real one is a lottery of a later day
 LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 30
 # Loose beside errors of 0.5 eV/A. More runs at a time than a laptop has cores: a wave lasts as long as its longest.
 NUMERICS = {'validate': {'referee': {'cutoff_factor': 1.0, 'kspacing_factor': 1.5}, 'max_concurrent': 8}}
