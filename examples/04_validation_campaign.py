@@ -33,7 +33,7 @@ TOLERANCE = 0.75  # eV/A, beside 0.15 |F|; chosen on the search part, where forc
 OVERRIDES = {
     'falsify': {'budget_share': 0.5},
     'validate': {
-        'n_worst': 20, 'n_controls': 20, 'per_group': 3, 'max_cost': 2.5e7,
+        'n_worst': 20, 'n_controls': 20, 'per_group': 3, 'max_cost': 2.5e7, 'max_concurrent': 4,
         'referee': {'pseudo_family': FAMILY, 'cutoff_factor': 1.0, 'kspacing_factor': 1.5},  # loose beside 0.75 eV/A
     },
 }  # fmt: skip
