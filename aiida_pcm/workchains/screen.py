@@ -15,7 +15,7 @@ from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.screening.screen import PROPERTY, Settings, check_hull
 from aiida_pcm.workchains import checks
-from aiida_pcm.workchains.compare import port_name
+from aiida_pcm.workchains.evaluate.asked import AskedModelMixin, base_inputs
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
 
@@ -38,7 +38,7 @@ def _settings(node: orm.Dict) -> None:
     Settings.from_dict(node.get_dict())
 
 
-class ScreenWorkChain(WorkChain):
+class ScreenWorkChain(AskedModelMixin, WorkChain):
     """Evaluate a model, or take what was predicted already, and compare protocols at equal DFT budget.
 
     They are judged on groups of materials that none of them learned from. With that these rows have been looked at:
@@ -65,23 +65,10 @@ class ScreenWorkChain(WorkChain):
             required=False,
             help='Formation energies by models that were asked before, of the same rows.',
         )
-        spec.expose_inputs(
-            EvaluateBaseWorkChain,
-            exclude=('dataset',),
-            namespace='base',
-            namespace_options={
-                'required': False,
-                'populate_defaults': False,
-                'help': 'The model; left out: what was predicted already.',
-            },
-        )
         spec.inputs.validator = checks.as_validator(_can_be_screened)
         spec.outline(if_(cls.should_evaluate)(cls.evaluate, cls.inspect_evaluate), cls.screen)
         spec.output('screening', valid_type=orm.Dict, help='Figures of the filter, and what each protocol finds.')
         spec.output('order', valid_type=orm.ArrayData, help='Rows held out, by protocol, who gets DFT first.')
-        spec.output('evaluation', valid_type=orm.ArrayData, required=False, help='Predictions of the model.')
-        spec.output('bias', valid_type=orm.Dict, required=False, help='Of these by class; elemental references.')
-        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated: {process}: {reason}')
         spec.exit_code(411, 'ERROR_NOT_SCREENED', message='Nothing can be said of these candidates: {reason}')
 
     @classmethod
@@ -111,37 +98,15 @@ class ScreenWorkChain(WorkChain):
         base = EvaluateBaseWorkChain.get_builder_from_protocol(
             code, model, dataset, overrides=inputs['evaluate'], property=PROPERTY
         )
-        builder.base._merge({name: of for name, of in base._inputs(prune=True).items() if name != 'dataset'})
+        builder.base._merge(base_inputs(base))
         if elemental_references is not None:
             builder.base.elemental_references = elemental_references
         return builder
 
-    def should_evaluate(self) -> bool:
-        """Whether there is a model to ask."""
-        return 'base' in self.inputs
-
-    def evaluate(self) -> None:
-        """Ask it."""
-        inputs = self.exposed_inputs(EvaluateBaseWorkChain, 'base')
-        self.to_context(evaluation=self.submit(EvaluateBaseWorkChain, dataset=self.inputs.dataset, **inputs))
-
-    def inspect_evaluate(self) -> ExitCode | None:
-        """Predictions that may not be used end it."""
-        chain = self.ctx.evaluation
-        if not chain.is_finished_ok:
-            process = f'{chain.process_label}<{chain.pk}>'
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=process, reason=chain.exit_message)
-        for name in ('evaluation', 'bias'):
-            if name in chain.outputs:
-                self.out(name, chain.outputs[name])
-        return None
-
     def screen(self) -> ExitCode | None:
         """Compare the protocols."""
-        given = {f'evaluation_{name}': node for name, node in self.inputs.get('evaluations', {}).items()}
-        if 'evaluation' in self.ctx:
-            name = port_name(self.inputs.base.model.label or self.inputs.base.model.name)
-            given = {f'evaluation_{name}': self.ctx.evaluation.outputs.evaluation, **given}
+        said = self.asked() | dict(self.inputs.get('evaluations', {}))
+        given = {f'evaluation_{name}': node for name, node in said.items()}
         _, node = screen_candidates.run_get_node(self.inputs.dataset, self.inputs.settings, self.inputs.seed, **given)
         if not node.is_finished_ok:
             return self.exit_codes.ERROR_NOT_SCREENED.format(reason=node.exit_message)

@@ -14,7 +14,7 @@ from aiida_pcm.data.model import ModelData
 from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.workchains import checks
-from aiida_pcm.workchains.compare import port_name
+from aiida_pcm.workchains.evaluate.asked import AskedModelMixin, base_inputs
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
 
@@ -33,7 +33,7 @@ def _can_be_audited(inputs: Mapping[str, Any]) -> None:
         recorded.quantity(dataset.materials)
 
 
-class SymmetryWorkChain(WorkChain):
+class SymmetryWorkChain(AskedModelMixin, WorkChain):
     """Evaluate a model, or take recorded predictions, and hold errors against degrees of freedom and hull distance."""
 
     @classmethod
@@ -43,21 +43,9 @@ class SymmetryWorkChain(WorkChain):
         spec.input('proposed', valid_type=DatasetData, required=False, help='The same, by id, before relaxation.')
         spec.input('settings', valid_type=orm.Dict, help='See science.symmetry.audit.')
         spec.input('seed', valid_type=orm.Int, help='Seed of the bootstrap.')
-        spec.expose_inputs(
-            EvaluateBaseWorkChain,
-            exclude=('dataset',),
-            namespace='base',
-            namespace_options={
-                'required': False,
-                'populate_defaults': False,
-                'help': 'The model; left out: all predictions that came with the data set.',
-            },
-        )
         spec.inputs.validator = checks.as_validator(_can_be_audited)
         spec.outline(if_(cls.should_evaluate)(cls.evaluate, cls.inspect_evaluate), cls.audit)
         spec.output('symmetry', valid_type=orm.Dict, help='Tables, tests and slopes, with intervals.')
-        spec.output('evaluation', valid_type=orm.ArrayData, required=False, help='Predictions of the model.')
-        spec.exit_code(410, 'ERROR_EVALUATION_FAILED', message='The model could not be evaluated: {process}: {reason}')
         spec.exit_code(411, 'ERROR_NOT_AUDITABLE', message='Nothing can be said of these materials: {reason}')
 
     @classmethod
@@ -92,33 +80,13 @@ class SymmetryWorkChain(WorkChain):
         base = EvaluateBaseWorkChain.get_builder_from_protocol(
             code, model, dataset, overrides=inputs['evaluate'], property=wanted
         )
-        builder.base._merge({name: of for name, of in base._inputs(prune=True).items() if name != 'dataset'})
+        builder.base._merge(base_inputs(base))
         return builder
-
-    def should_evaluate(self) -> bool:
-        """Whether there is a model to ask."""
-        return 'base' in self.inputs
-
-    def evaluate(self) -> None:
-        """Ask it."""
-        inputs = self.exposed_inputs(EvaluateBaseWorkChain, 'base')
-        self.to_context(evaluation=self.submit(EvaluateBaseWorkChain, dataset=self.inputs.dataset, **inputs))
-
-    def inspect_evaluate(self) -> ExitCode | None:
-        """Predictions that may not be used end it."""
-        chain = self.ctx.evaluation
-        if not chain.is_finished_ok:
-            process = f'{chain.process_label}<{chain.pk}>'
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=process, reason=chain.exit_message)
-        self.out('evaluation', chain.outputs.evaluation)
-        return None
 
     def audit(self) -> ExitCode | None:
         """Hold errors against symmetry."""
         given: dict[str, Any] = {'proposed': self.inputs.proposed} if 'proposed' in self.inputs else {}
-        if 'evaluation' in self.ctx:
-            name = port_name(self.inputs.base.model.label or self.inputs.base.model.name)
-            given[f'evaluation_{name}'] = self.ctx.evaluation.outputs.evaluation
+        given |= {f'evaluation_{name}': said for name, said in self.asked().items()}
         _, node = audit_symmetry.run_get_node(self.inputs.dataset, self.inputs.settings, self.inputs.seed, **given)
         if not node.is_finished_ok:
             return self.exit_codes.ERROR_NOT_AUDITABLE.format(reason=node.exit_message)
