@@ -12,11 +12,9 @@ from aiida_pcm.calcfunctions.screen_candidates import screen_candidates
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science import recorded
-from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.screening.screen import PROPERTY, Settings, check_hull
 from aiida_pcm.workchains import checks
-from aiida_pcm.workchains.evaluate.asked import AskedModelMixin, base_inputs
-from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
+from aiida_pcm.workchains.evaluate.asked import AskedModelMixin, ask
 from aiida_pcm.workchains.protocol import load
 
 
@@ -93,12 +91,7 @@ class ScreenWorkChain(AskedModelMixin, WorkChain):
         builder.settings, builder.seed = orm.Dict(inputs['settings']), orm.Int(inputs['seed'])
         if model is None:
             return builder
-        if code is None:
-            raise PcmError(f'There is no code for {model.label}.', 'Give the Python that has its package.')
-        base = EvaluateBaseWorkChain.get_builder_from_protocol(
-            code, model, dataset, overrides=inputs['evaluate'], property=PROPERTY
-        )
-        builder.base._merge(base_inputs(base))
+        ask(builder, code, model, PROPERTY, inputs['evaluate'])
         if elemental_references is not None:
             builder.base.elemental_references = elemental_references
         return builder

@@ -14,8 +14,7 @@ from aiida_pcm.data.model import ModelData
 from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.workchains import checks
-from aiida_pcm.workchains.evaluate.asked import AskedModelMixin, base_inputs
-from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
+from aiida_pcm.workchains.evaluate.asked import AskedModelMixin, ask
 from aiida_pcm.workchains.protocol import load
 
 QUANTITIES = ('formation_energy', 'force')
@@ -71,16 +70,11 @@ class SymmetryWorkChain(AskedModelMixin, WorkChain):
         builder.settings, builder.seed = orm.Dict(inputs['settings']), orm.Int(inputs['seed'])
         if model is None:
             return builder
-        if code is None:
-            raise PcmError(f'There is no code for {model.label}.', 'Give the Python that has its package.')
         formed = 'formation_energy' in dataset.materials.references
         wanted = property or QUANTITIES[0 if formed else 1]
         if wanted not in QUANTITIES:
             raise PcmError(f'Symmetry is not asked about {wanted}.', f'Use one of {", ".join(QUANTITIES)}.')
-        base = EvaluateBaseWorkChain.get_builder_from_protocol(
-            code, model, dataset, overrides=inputs['evaluate'], property=wanted
-        )
-        builder.base._merge(base_inputs(base))
+        ask(builder, code, model, wanted, inputs['evaluate'])
         return builder
 
     def audit(self) -> ExitCode | None:

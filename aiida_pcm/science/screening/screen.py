@@ -6,7 +6,7 @@ How the candidates are divided into search part and held-out part, and what the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from aiida_pcm.science.features.composition import fraction_of
 from aiida_pcm.science.features.predictions import HULL
 from aiida_pcm.science.formation import recorded_predictions
 from aiida_pcm.science.materials import Array, MaterialSet, all_elements, data_sha256
-from aiida_pcm.science.risk.figures import Figure
 from aiida_pcm.science.screening import protocols as ranking
 from aiida_pcm.science.screening.budget import BUDGETS, RESAMPLES, charged, discovery
 from aiida_pcm.science.screening.stability import BAND, CONVENTIONS, HULL_DISTANCE, Candidates, filter_quality
@@ -131,7 +130,7 @@ def screen(materials: MaterialSet, predicted: Mapping[str, Array], settings: Set
         'held_out': {'rows': int(held.sum()), 'groups': len(np.unique(candidates.groups[held]))},
         'quality': {name: _qualities(candidates.subset(held), name, settings, seed) for name in [model, *peers]},
         'discovery': judged(kept, held),
-        'charged': judged(paid, held | search),
+        'charged': judged(paid, np.full(len(candidates), True)),
         'absent': absent,
     }
     return Screened(_plain(report), usable[held], kept)
@@ -170,11 +169,7 @@ def scores_of(
     filled = {
         name: np.where(np.isfinite(candidates.predicted[name]), candidates.predicted[name], own) for name in peers
     }
-    columns = {**candidates.predicted, **filled}
-    both = Candidates(
-        candidates.ids, candidates.groups, candidates.e_form, candidates.hull, columns, candidates.pose,
-        candidates.population,
-    )  # fmt: skip
+    both = replace(candidates, predicted={**candidates.predicted, **filled})
     known, names, limit = descriptors(materials, candidates, model, peers), [model, *peers], settings.threshold
     learner = risk.Settings(**settings.risk)
     said = (known, search, limit, learner, {HULL: 'PRE_DFT'})
@@ -265,13 +260,9 @@ def _qualities(candidates: Candidates, name: str, settings: Settings, seed: int)
                 continue
             one = filter_quality(candidates, name, settings.threshold, convention, width, seed, settings.resamples)
             found[key] = {'n': one.n, 'stable': one.stable, 'called': one.called} | {
-                name: _figure(getattr(one, name)) for name in ('recall', 'precision', 'f1')
+                name: asdict(getattr(one, name)) for name in ('recall', 'precision', 'f1')
             }
     return found
-
-
-def _figure(one: Figure) -> dict[str, float]:
-    return {'value': one.value, 'low': one.low, 'high': one.high}
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode
+from aiida.engine import ExitCode, ProcessBuilder
 
+from aiida_pcm.data.model import ModelData
+from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.workchains.compare import port_name
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 
@@ -62,6 +64,21 @@ class AskedModelMixin:
         return {port_name(model.label or model.name): self.ctx.evaluation.outputs.evaluation}
 
 
-def base_inputs(builder: Any) -> dict[str, Any]:
-    """What a builder of pcm.evaluate.base has for the namespace ``base``."""
-    return {name: of for name, of in builder._inputs(prune=True).items() if name != 'dataset'}
+def ask(
+    builder: ProcessBuilder,
+    code: orm.AbstractCode | None,
+    model: ModelData,
+    property: str,
+    overrides: dict[str, Any],
+) -> None:
+    """Give a builder, which has its data set already, the model to ask.
+
+    :param overrides: those of pcm.evaluate.base.
+    :raises PcmError: a model without a code, and what pcm.evaluate.base refuses.
+    """
+    if code is None:
+        raise PcmError(f'There is no code for {model.label}.', 'Give the Python that has its package.')
+    base = EvaluateBaseWorkChain.get_builder_from_protocol(
+        code, model, builder.dataset, overrides=overrides, property=property
+    )
+    builder.base._merge({name: of for name, of in base._inputs(prune=True).items() if name != 'dataset'})
