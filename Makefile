@@ -2,8 +2,10 @@
 # make test       the whole test suite, in the same environment
 # make clean      takes back what the other two made
 # make verifier   dist/pcm-verify.pyz: one file that checks certificates without AiiDA
+# make docs       the pages as a site, in build/docs
+# make release    wheel, sdist and verifier, in dist
 #
-# Choices: PYTHON=python3.11   TORCH='torch==2.13.0'   VIRTUAL_ENV and AIIDA_PATH of the shell are respected.
+# Choices: PYTHON=python3.11   TORCH='torch==2.13.0'   JOBS=3 (of the tests)   VIRTUAL_ENV and AIIDA_PATH of the shell are respected.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,6 +14,8 @@ SHELL := /bin/bash
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name),)) python3.11)
 TORCH ?= torch==2.13.0
+# Tests wait for jobs most of their time; a file of tests stays in one process, with what its fixtures computed.
+JOBS ?= 3
 VENV := $(or $(VIRTUAL_ENV),$(CURDIR)/.venv)
 export AIIDA_PATH := $(or $(AIIDA_PATH),$(CURDIR)/.aiida)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -24,10 +28,10 @@ KEY := $(shell (cat $(INPUTS); echo '$(TORCH)') | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.pcm-installed-$(KEY)
 TESTABLE := $(VENV)/.pcm-testable-$(KEY)
 
-.PHONY: help audit test lint clean environment pw verifier
+.PHONY: help audit test lint clean environment pw verifier docs release
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 audit: environment pw
 	@mkdir -p -m 700 '$(AIIDA_PATH)'
@@ -45,7 +49,7 @@ test: environment $(TESTABLE) pw
 	@$(BIN)/mypy aiida_pcm
 	@$(BIN)/mypy --strict aiida_pcm/science aiida_pcm/runner aiida_pcm/verify
 	@echo '== Tests'
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 environment: $(INSTALLED) $(BIN)/activate-pcm
 
@@ -70,7 +74,7 @@ $(INSTALLED): $(INPUTS) | $(BIN)/python
 
 $(TESTABLE): $(INSTALLED)
 	@echo '== What the tests need'
-	@$(PIP) install -c constraints.txt -e '.[potentials,mace,matgl,lean,tests]'
+	@$(PIP) install -c constraints.txt -e '.[potentials,mace,matgl,lean,tests,docs]'
 	@rm -f '$(VENV)'/.pcm-testable-*
 	@touch '$@'
 
@@ -85,6 +89,15 @@ pw:
 # One file that checks certificates without AiiDA; the same bytes on every machine.
 verifier:
 	@$(PYTHON) scripts/build_verifier.py
+
+docs: environment $(TESTABLE)
+	@$(BIN)/python -m sphinx -W -n -q --keep-going docs build/docs
+	@echo 'Open build/docs/index.html'
+
+release: environment verifier
+	@$(PIP) install build
+	@$(BIN)/python -m build > /dev/null
+	@ls -l dist
 
 clean:
 	@bash scripts/clean.sh '$(VENV)'

@@ -3,7 +3,7 @@
 `python benchmarks/guarantees.py` takes 1,000 populations and two processes, some minutes; `--quick` takes 100, `--only
 bounds` and `--only intervals` are its two halves. Each population is audited with the project's own functions:
 `parts.divide`, `envelope.find_envelope`, `certification.make_claim` and `make_rows`, `certificate.draft`.
-docs/guarantees.md says what is simulated and what not.
+docs/topics/guarantees.md says what is simulated and what not.
 """
 
 from __future__ import annotations

@@ -19,19 +19,15 @@ from typing import Any
 
 from common import arguments, figure, shared, temporary_profile
 
+from aiida_pcm.science.conventions import MATERIALS_PROJECT
+
 MANIFEST: dict[str, Any] = {
     'label': 'benchmark',
     'id': 'material_id',
     'group': 'chemical-system',
     'pose': 'SINGLE_POINT',
     'structure': 'cif',
-    'convention': {
-        'functional': 'PBE',
-        'hubbard': 'MP',
-        'corrections': 'MP2020',
-        'spin': 'ferromagnetic',
-        'pseudopotentials': 'PAW',
-    },
+    'convention': {**MATERIALS_PROJECT.as_dict(), 'pseudopotentials': 'PAW'},
     'references': {'formation_energy': {'column': 'formation_energy_per_atom', 'unit': 'eV/atom'}},
     'when': {'unreadable': 'drop', 'missing': 'keep', 'nonfinite': 'keep', 'overlap': 'keep', 'duplicate': 'keep'},
 }

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ def main() -> None:
         killed = disturb(client, node, given.patience)
         until(lambda: node.is_terminated, 'the end', given.patience)
         found = account(node) | {'seconds': time.perf_counter() - began, 'killed': killed}
-        found |= {'poisoned': poisoned, 'differences': differences(node, left_alone(node, materials, parameters))}
+        alone = left_alone(node.inputs.model, materials, parameters)
+        found |= {'poisoned': poisoned, 'differences': differences(node.outputs.evaluation, alone)}
     again = max(part['computed_again'] for part in found['jobs'])
     figure('kill.computed_again', again, 'structures', n=len(materials), data=given.data, seed=given.seed, **found)
 
@@ -85,17 +86,21 @@ def is_small(formula: str) -> bool:
     return len(Formula(formula.replace(' ', ''))) <= MOST_ATOMS
 
 
-def poison(materials: Any, seed: int) -> tuple[Any, list[dict[str, Any]]]:
-    """Three random rows spoilt: an element nobody trained on, a coordinate that is nan, atoms without neighbours."""
-    rows = [int(row) for row in np.random.default_rng(seed).choice(len(materials), len(POISONS), replace=False)]
+def poison(materials: Any, seed: int, kinds: Sequence[str] = POISONS) -> tuple[Any, list[dict[str, Any]]]:
+    """Random rows spoilt: an element nobody trained on, a coordinate that is nan, atoms without neighbours."""
+    rows = [int(row) for row in np.random.default_rng(seed).choice(len(materials), len(kinds), replace=False)]
     numbers, positions, cells = materials.numbers.copy(), materials.positions.copy(), materials.cells.copy()
-    unknown, nowhere, lonely = (materials.atom_slice(row) for row in rows)
-    numbers[unknown.start] = 84
-    positions[nowhere.start, 0] = np.nan
-    positions[lonely] *= 10
-    cells[rows[2]] *= 10
+    for row, kind in zip(rows, kinds, strict=True):
+        atoms = materials.atom_slice(row)
+        if kind == 'UnknownElement':
+            numbers[atoms.start] = 84
+        elif kind == 'NonFinitePositions':
+            positions[atoms.start, 0] = np.nan
+        else:
+            positions[atoms] *= 10
+            cells[row] *= 10
     spoilt = replace(materials, numbers=numbers, positions=positions, cells=cells)
-    named = sorted(zip(rows, POISONS, strict=True))
+    named = sorted(zip(rows, kinds, strict=True))
     return spoilt, [{'index': row, 'id': str(materials.ids[row]), 'type': kind} for row, kind in named]
 
 
@@ -241,7 +246,7 @@ def lost_batch(job: Any) -> tuple[int, int]:
     return len(set(begun) - done), max(map(len, [begun, *batches]))
 
 
-def left_alone(node: Any, materials: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+def left_alone(model: Any, materials: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     """The arrays that the same runner makes of the same rows, in this process, without interruption."""
     from aiida_pcm.runner import evaluate as runner
 
@@ -249,14 +254,14 @@ def left_alone(node: Any, materials: Any, parameters: dict[str, Any]) -> dict[st
         folder = Path(name)
         columns = ('ids', 'offsets', 'numbers', 'positions', 'cells')
         np.savez(folder / 'structures.npz', **{column: getattr(materials, column) for column in columns})
-        job = {'model': node.inputs.model.job(), 'structures': 'structures.npz', 'parameters': parameters}
+        job = {'model': model.job(), 'structures': 'structures.npz', 'parameters': parameters}
         runner.evaluate(folder, job)
         return {path.stem: np.load(path) for path in (folder / 'results').glob('*.npy')}
 
 
-def differences(node: Any, expected: dict[str, Any]) -> dict[str, float]:
+def differences(evaluation: Any, expected: dict[str, Any]) -> dict[str, float]:
     """Number of rows of another status, and the largest difference of each array (eV, eV/A, eV/A^3)."""
-    found = {name: node.outputs.evaluation.get_array(name) for name in expected}
+    found = {name: evaluation.get_array(name) for name in expected}
     if any(np.isnan(found[name]).tolist() != np.isnan(expected[name]).tolist() for name in found):
         raise SystemExit('Values are missing in other places than where the runner was left alone.')
     return {name: float(np.nanmax(np.abs(found[name] - expected[name]))) for name in sorted(found)}

@@ -28,7 +28,8 @@ import wbm
 import wbm_features
 from common import arguments, figure
 
-from aiida_pcm.science import risk
+from aiida_pcm.science import recorded, risk
+from aiida_pcm.science.features.predictions import OF_PEERS
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.split import split
 from aiida_pcm.science.strata import anion_class
@@ -98,7 +99,7 @@ def main() -> None:
 def left_out(materials: MaterialSet) -> list[str]:
     """What a table lacks of what this benchmark can use."""
     wanted = {*wbm.STAGES, 'hull_formation_energy'}
-    models = {wbm.AUDITED, *wbm.THREE_PEERS} - set(wbm_features.models(materials))
+    models = {wbm.AUDITED, *wbm.THREE_PEERS} - set(recorded.models(materials))
     unseen = [] if (materials.seen < 2).any() else ['membership in the training set (nobody says which rows were seen)']
     return sorted(wanted - set(materials.features)) + sorted(models) + unseen
 
@@ -108,7 +109,7 @@ def headline(run: Run, name: str, peers: Sequence[str], folds: str) -> None:
     materials, judged, coverage = learned(run, name, peers, folds)
     curve_and_calibration(run, f'{name}_{folds}', judged)
     better_model(run, f'{name}_{folds}', materials, judged, coverage)
-    if len(peers) == len(wbm_features.models(materials)) - 1:
+    if len(peers) == len(recorded.models(materials)) - 1:
         run.report(f'coverage_at_10pct_oracle_{folds}', judged.oracle(), '1', len(materials))
 
 
@@ -190,7 +191,7 @@ def better_model(run: Run, name: str, materials: MaterialSet, judged: risk.Judge
 
 def best_peer(materials: MaterialSet) -> str | None:
     """The peer with the fewest failures on the search part, among rows that all models have."""
-    names = [name for name in wbm_features.models(materials) if name != wbm.AUDITED]
+    names = [name for name in recorded.models(materials) if name != wbm.AUDITED]
     rows = split(materials.groups, materials.content_sha256) & wbm_features.complete(materials, names)
     if not names or not rows.any():
         return None
@@ -208,8 +209,8 @@ def baselines(run: Run) -> None:
     for kind in ('three_peers', 'all_peers'):
         if names[kind]:
             peers = wbm_features.predictions(materials, names[kind])
-            scores[f'disagreement_{kind}'] = risk.peers_spread(own, peers)
-            scores[f'median_of_{kind}'] = risk.peers_distance(own, peers)
+            scores[f'disagreement_{kind}'] = OF_PEERS['spread'](own, peers)
+            scores[f'median_of_{kind}'] = OF_PEERS['abs_median_difference'](own, peers)
     if peer := best_peer(run.materials):
         scores['best_peer'] = np.abs(own - wbm_features.predictions(materials, [peer])[0])
     classes = np.array([anion_class(materials.elements(row)) for row in range(len(materials))])
@@ -229,7 +230,7 @@ def baselines(run: Run) -> None:
 
 def transfer(run: Run) -> None:
     """Learned from failures of one model, asked about those of another; and whether the same features matter."""
-    models = [name for name in TRANSFER if name in wbm_features.models(run.materials)]
+    models = [name for name in TRANSFER if name in recorded.models(run.materials)]
     if len(models) < 2:
         return
     materials = having(run.materials, models)

@@ -32,7 +32,7 @@ import wbm_features
 from common import arguments, figure
 from pymatgen.core.periodic_table import Element
 
-from aiida_pcm.science import features, formation, risk
+from aiida_pcm.science import features, formation, recorded, risk
 from aiida_pcm.science import screening as science
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.screening import Candidates
@@ -115,7 +115,7 @@ def known(materials: MaterialSet, names: Sequence[str]) -> Array:
 def candidates(materials: MaterialSet, names: Sequence[str]) -> Candidates:
     """Rows of the table for which all these models have a value; predictions of all models."""
     rows = known(materials, names)
-    predicted = {name: materials.features[f'{wbm.PROPERTY}:{name}'][rows] for name in wbm_features.models(materials)}
+    predicted = {name: materials.features[f'{wbm.PROPERTY}:{name}'][rows] for name in recorded.models(materials)}
     return Candidates(
         materials.ids[rows], materials.groups[rows], materials.references[wbm.PROPERTY][rows],
         materials.features['hull_formation_energy'][rows], predicted, 'RELAXED', wbm.LIMITS,
@@ -157,7 +157,7 @@ class Criterion:
 
 def table_criteria(run: Run, materials: MaterialSet) -> None:
     """Each criterion for CHGNet with its interval, beside all other models."""
-    names = wbm_features.models(materials)
+    names = recorded.models(materials)
     rows, offset = candidates(materials, names), corrections(materials)[known(materials, names)]
     by_model = {name: list(criteria(rows, name, offset)) for name in names}
     for place, criterion in enumerate(by_model[wbm.AUDITED]):

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from common import shared
 
+from aiida_pcm.science.conventions import MATERIALS_PROJECT
 from aiida_pcm.science.materials import MaterialSet
 
 PROPERTY = 'formation_energy'
@@ -31,13 +32,7 @@ MANIFEST: dict[str, Any] = {
     'group': 'chemical-system',
     'pose': 'RELAXED',
     'composition': 'formula',
-    'convention': {
-        'functional': 'PBE',
-        'hubbard': 'MP',
-        'corrections': 'MP2020',
-        'spin': 'ferromagnetic',
-        'pseudopotentials': 'PAW',
-    },
+    'convention': {**MATERIALS_PROJECT.as_dict(), 'pseudopotentials': 'PAW'},
     'references': {PROPERTY: {'column': 'dft_e_form', 'unit': 'eV/atom'}},
     'when': {'unreadable': 'drop', 'missing': 'keep', 'nonfinite': 'keep', 'overlap': 'keep', 'duplicate': 'keep'},
 }

@@ -11,17 +11,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from wbm import AUDITED, PROPERTY, STAGES, THREE_PEERS, TOLERANCE
 
-from aiida_pcm.science import features
+from aiida_pcm.science import features, recorded
 from aiida_pcm.science.features.composition import fraction_of
+from aiida_pcm.science.features.predictions import OF_PEERS
 from aiida_pcm.science.materials import Array, MaterialSet, all_elements
-from aiida_pcm.science.risk.baselines import peers_distance, peers_spread
 
 POST_DFT_NAMES = tuple(name for name, stage in STAGES.items() if stage == features.POST_DFT)
-
-
-def models(materials: MaterialSet) -> list[str]:
-    """Names of the models whose predictions came with the table."""
-    return list(materials.metadata['predictions']['models'])
 
 
 def predictions(materials: MaterialSet, names: Sequence[str]) -> Array:
@@ -31,7 +26,7 @@ def predictions(materials: MaterialSet, names: Sequence[str]) -> Array:
 
 def peers_of(materials: MaterialSet, audited: str = AUDITED) -> dict[str, list[str]]:
     """The sets of peers that figures are named by, as far as the table has them."""
-    there = [name for name in models(materials) if name != audited]
+    there = [name for name in recorded.models(materials) if name != audited]
     three = [name for name in THREE_PEERS if name in there]
     return {'single_model': [], 'three_peers': three, 'all_peers': there}
 
@@ -82,9 +77,9 @@ def _against_peers(materials: MaterialSet, own: Array, peers: Sequence[str]) -> 
         everyone = np.vstack([own, others])
         beyond = (np.abs(others - own) > TOLERANCE).mean(axis=0)
         found |= {
-            'peers_median_difference': own - np.median(others, axis=0),
-            'peers_distance': peers_distance(own, others),
-            'peers_spread': peers_spread(own, others),
+            'peers_median_difference': OF_PEERS['median_difference'](own, others),
+            'peers_distance': OF_PEERS['abs_median_difference'](own, others),
+            'peers_spread': OF_PEERS['spread'](own, others),
             'peers_range': everyone.max(axis=0) - everyone.min(axis=0),
             'peers_beyond': np.where(np.isnan(everyone).any(axis=0), np.nan, beyond),
         }

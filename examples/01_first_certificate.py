@@ -1,21 +1,17 @@
 """Audit the forces of CHGNet on the reference that comes with the package; run with `verdi run`, after `make audit`."""
 
-from aiida.engine import run, run_get_node
-
+from aiida_pcm.cli.engine import run_get_node
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph import selftests
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.audit import AuditWorkChain
-from aiida_pcm.workchains.selftest import SelftestWorkChain
+from aiida_pcm.workchains.selftest import tested
 
 # Who is asked: a Python beside the potential, pw.x, and a Python beside Lean.
 codes = audit_codes()
 
 # About what: a potential is what its weights' hash says; the reference knows how each of its numbers was computed.
-model = ModelData.chgnet('0.3.0', codes['model'])
-if selftests.latest(model) is None:
-    run(SelftestWorkChain.get_builder_from_protocol(codes['model'], model))
+model = tested(ModelData.chgnet('0.3.0', codes['model']), codes['model'])
 reference = find_dataset('reference')
 
 # The claim: inside a box yet to be found, at most one material in five has a force that is wrong by more than

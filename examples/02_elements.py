@@ -4,25 +4,21 @@ The reference is all-electron PBE, ase.collections.dcdft: Lejaeghere et al., Cri
 (2014). It is a curated set: what is found describes these elements and no wider population.
 """
 
-from aiida.engine import run, run_get_node
-
+from aiida_pcm.cli.engine import run_get_node
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph import selftests
 from aiida_pcm.graph.closure import ancestors
 from aiida_pcm.science.failure import errors
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.audit import AuditWorkChain
-from aiida_pcm.workchains.selftest import SelftestWorkChain
+from aiida_pcm.workchains.selftest import tested
 
 # Who is asked: a Python beside the potential and one beside Lean. Nothing is validated, so pw.x is not needed.
 codes = {**audit_codes(), 'pw': None}
 
 # About what: the elements for which the Materials Project's theory and the reference mean the same.
-model = ModelData.chgnet('0.3.0', codes['model'])
-if selftests.latest(model) is None:
-    run(SelftestWorkChain.get_builder_from_protocol(codes['model'], model))
+model = tested(ModelData.chgnet('0.3.0', codes['model']), codes['model'])
 reference = find_dataset('dcdft')
 print(f'{reference.n_rows} elements')
 for reason in reference.materials.metadata['left_out'].values():

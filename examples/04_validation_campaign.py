@@ -15,16 +15,16 @@ from collections import Counter
 from pathlib import Path
 
 from aiida import orm
-from aiida.engine import run, run_get_node, submit
+from aiida.engine import submit
 from aiida.engine.daemon.client import get_daemon_client
 
 from aiida_pcm.calcfunctions.keep_plain_pbe import keep_plain_pbe
+from aiida_pcm.cli.engine import run_get_node
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph import selftests
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.audit import AuditWorkChain
-from aiida_pcm.workchains.selftest import SelftestWorkChain
+from aiida_pcm.workchains.selftest import tested
 
 HERE, NAMED = sys.argv[-1] == '--here', [word for word in sys.argv[1:] if word != '--here']
 FAMILY = 'PseudoDojo/0.5/PBE/SR/standard'
@@ -53,9 +53,7 @@ def latest(whole):
 def start(whole):
     """A new campaign, in the daemon."""
     codes = audit_codes()
-    model = ModelData.chgnet('0.3.0', codes['model'])
-    if selftests.latest(model) is None:
-        run(SelftestWorkChain.get_builder_from_protocol(codes['model'], model))
+    model = tested(ModelData.chgnet('0.3.0', codes['model']), codes['model'])
     elements = sorted(orm.load_group(FAMILY).elements)
     dataset = keep_plain_pbe(whole, orm.Int(MAX_ATOMS), orm.List(elements))
     builder = AuditWorkChain.get_builder_from_protocol(

@@ -9,15 +9,14 @@ the search part is looked at: the other part stays fresh for certificates.
 import sys
 
 from aiida import orm
-from aiida.engine import run, run_get_node
 
+from aiida_pcm.cli.engine import run_get_node
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph import selftests
 from aiida_pcm.science.symmetry import FEW, FEWEST_GROUPS, MANY, NEAR, UNKNOWN
 from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.compare import search_part
-from aiida_pcm.workchains.selftest import SelftestWorkChain
+from aiida_pcm.workchains.selftest import tested
 from aiida_pcm.workchains.symmetry import SymmetryWorkChain
 
 TABLES = {
@@ -50,10 +49,8 @@ dataset = search_part(whole, orm.Str('formation_energy' if formed else 'force'))
 # Who is asked: predictions that came with the data set, or else CHGNet where it stands (a single point, no relaxation).
 asked = {}
 if not recorded:
-    asked['code'] = audit_codes()['model']
-    asked['model'] = ModelData.chgnet('0.3.0', asked['code'])
-    if selftests.latest(asked['model']) is None:
-        run(SelftestWorkChain.get_builder_from_protocol(asked['code'], asked['model']))
+    code = audit_codes()['model']
+    asked = {'code': code, 'model': tested(ModelData.chgnet('0.3.0', code), code)}
 results, audit = run_get_node(SymmetryWorkChain.get_builder_from_protocol(dataset, **asked))
 if not audit.is_finished_ok:
     sys.exit(audit.exit_message)

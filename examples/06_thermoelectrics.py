@@ -23,12 +23,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from aiida import orm
-from aiida.engine import run, run_get_node
 from ase.formula import Formula
 
+from aiida_pcm.cli.engine import run_get_node
 from aiida_pcm.data.arrays import references_of
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph import selftests
 from aiida_pcm.science.conventions import MATERIALS_PROJECT
 from aiida_pcm.science.formation import ElementalReferences
 from aiida_pcm.science.screening.stability import hull_of_others
@@ -37,7 +36,7 @@ from aiida_pcm.setup.codes import audit_codes
 from aiida_pcm.setup.datasets import read_file, store
 from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.screen import ScreenWorkChain
-from aiida_pcm.workchains.selftest import SelftestWorkChain
+from aiida_pcm.workchains.selftest import tested
 
 WANTED = Wanted()
 ENERGY = 'formation_energy_per_atom'
@@ -110,11 +109,8 @@ else:
 
 asked = {}
 if not dataset.materials.metadata.get('predictions'):
-    asked = {'code': audit_codes()['model']}
-    asked['model'] = ModelData.chgnet('0.3.0', asked['code'])
-    asked['elemental_references'] = elements
-    if selftests.latest(asked['model']) is None:
-        run(SelftestWorkChain.get_builder_from_protocol(asked['code'], asked['model']))
+    code = audit_codes()['model']
+    asked = {'code': code, 'model': tested(ModelData.chgnet('0.3.0', code), code), 'elemental_references': elements}
 results, screening = run_get_node(ScreenWorkChain.get_builder_from_protocol(dataset, **asked))
 if not screening.is_finished_ok:
     sys.exit(screening.exit_message)

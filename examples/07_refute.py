@@ -8,13 +8,12 @@ Run it again after an interruption: what pw.x has computed is taken from AiiDA's
 """
 
 from aiida import orm
-from aiida.engine import run, run_get_node
 from aiida.manage.caching import enable_caching
 
 from aiida_pcm.calcfunctions.draw_materials import draw_materials
+from aiida_pcm.cli.engine import run_get_node
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph import selftests
 from aiida_pcm.graph.refutations import drawn_by, refutation
 from aiida_pcm.science.recipe import shortest_ratio
 from aiida_pcm.setup.codes import audit_codes
@@ -22,7 +21,7 @@ from aiida_pcm.setup.reference import find_dataset
 from aiida_pcm.workchains.audit import AuditWorkChain
 from aiida_pcm.workchains.guard import GuardWorkChain, screening_of
 from aiida_pcm.workchains.refute import RefuteWorkChain, register
-from aiida_pcm.workchains.selftest import SelftestWorkChain
+from aiida_pcm.workchains.selftest import tested
 
 BOX = ['electronegativity_mean', 'electronegativity_range', 'atomic_number_mean', 'volume_per_atom']
 TOLERANCE = 0.5  # eV/A, beside 0.15 |F|
@@ -33,9 +32,7 @@ LISTED, SMALL, PICKED, DRAWN = 200, 4, 8, 30
 NUMERICS = {'validate': {'referee': {'cutoff_factor': 1.0, 'kspacing_factor': 1.5}, 'max_concurrent': 8}}
 
 codes = audit_codes()
-model = ModelData.chgnet('0.3.0', codes['model'])
-if selftests.latest(model) is None:
-    run(SelftestWorkChain.get_builder_from_protocol(codes['model'], model))
+model = tested(ModelData.chgnet('0.3.0', codes['model']), codes['model'])
 
 # The certificate: within 0.5 eV/A + 0.15 |F| for at least four in five. Quantum ESPRESSO comes later.
 builder = AuditWorkChain.get_builder_from_protocol(

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'aiida_pcm'
 TAKEN = (
-    *('__init__.py', 'science/__init__.py', 'science/certificate.py', 'science/bounds.py'),
+    *('__init__.py', 'science/__init__.py', 'science/certificate.py', 'science/bounds.py', 'science/packed.py'),
     *('runner/__init__.py', 'runner/lean.py', 'verify/*.py', 'lean/__init__.py', 'lean/*.lean', 'lean/*/**/*.lean'),
 )
 EPOCH = (1980, 1, 1, 0, 0, 0)

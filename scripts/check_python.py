@@ -4,6 +4,7 @@ import sys
 
 
 def complaint():
+    """What is wrong, and what to do; None where nothing is."""
     name = 'python%d.%d' % sys.version_info[:2]  # noqa: UP031  must run on old Pythons
     if sys.version_info < (3, 11):  # noqa: UP036  this is where it is found out
         return (

@@ -131,6 +131,7 @@ def campaign(found: Line, axes: Any) -> None:
 
 
 def main() -> None:
+    """Draw each picture from the figures that it shows."""
     screening, thermoelectrics, told, folder = sys.argv[1:]
     plt.rcParams.update({'svg.hashsalt': 'aiida-pcm', 'svg.fonttype': 'none', 'font.size': 10})
     drawn = {

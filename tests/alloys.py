@@ -6,7 +6,6 @@ The reference is EMT itself, 1 eV/A off where the test says so: no density funct
 from __future__ import annotations
 
 import itertools
-import sys
 
 import numpy as np
 from aiida import orm
@@ -21,7 +20,7 @@ from aiida_pcm.science.conventions import Convention
 from aiida_pcm.science.materials import MaterialSet
 
 from .lean.examples import claim, row
-from .machines import quick_computer
+from .machines import python_on, quick_computer
 
 PBE = {'functional': 'PBE'}
 METALS = ('Al', 'Cu', 'Ag', 'Ni', 'Pd', 'Pt', 'Au')
@@ -54,12 +53,7 @@ def certified(model: ModelData, k: int = 0, **box: tuple[float, float]) -> Certi
 
 def emt(workdir, label: str = 'emt') -> tuple[orm.InstalledCode, ModelData]:
     """The Python of the tests on a computer that is never waited for, and EMT, which may be loaded."""
-    python = orm.InstalledCode(
-        label=label,
-        computer=quick_computer(label, workdir),
-        filepath_executable=sys.executable,
-        default_calc_job_plugin='pcm.evaluate',
-    ).store()
+    python = python_on(quick_computer(label, workdir), label, 'pcm.evaluate')
     model = ModelData.from_code('ase', 'ase.calculators.emt.EMT', python, Convention('PBE'))
     model.trust()
     model.base.extras.set('pcm_code', python.full_label)

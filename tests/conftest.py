@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from .machines import pw_on, python_on
+
 # Before anything imports AiiDA, which makes its folder at import.
 _AIIDA_PATH = tempfile.mkdtemp(prefix='aiida-pcm-tests-')
 os.environ['AIIDA_PATH'] = _AIIDA_PATH
@@ -49,51 +51,45 @@ def shared() -> Path:
 @pytest.fixture(scope='session')
 def benchmark_module(root):
     """Imports a file of benchmarks/, which is no package: its commands are run by path."""
-    with pytest.MonkeyPatch.context() as patch:
+
+    def load(name: str):
+        # Not any other module of that name: `lean` at the top of the repository is a package too, and some of the
+        # benchmarks put that in front.
         patch.syspath_prepend(str(root / 'benchmarks'))
-        yield importlib.import_module
+        found = sys.modules.get(name)
+        if found is not None and not str(found.__file__).startswith(str(root / 'benchmarks')):
+            patch.delitem(sys.modules, name)
+        return importlib.import_module(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield load
+
+
+@pytest.fixture
+def quick(aiida_profile_clean, aiida_localhost):
+    """An empty profile, whose jobs are asked after without waiting."""
+    aiida_localhost.set_minimum_job_poll_interval(0)
 
 
 @pytest.fixture
 def pw_code(aiida_localhost):
     """pw.x of Quantum ESPRESSO; the test is skipped, visibly, where it is missing."""
-    from aiida import orm
-
-    executable = shutil.which('pw.x')
-    if executable is None:
+    code = pw_on(aiida_localhost)
+    if code is None:
         pytest.skip('needs pw.x of Quantum ESPRESSO')
-    return orm.InstalledCode(
-        label='pw',
-        computer=aiida_localhost,
-        filepath_executable=executable,
-        default_calc_job_plugin='quantumespresso.pw',
-        prepend_text='export OMP_NUM_THREADS=1',
-        with_mpi=False,
-    ).store()
+    return code
 
 
 @pytest.fixture
 def python_code(aiida_localhost):
     """The Python of the tests, which runs potentials."""
-    return _python_code(aiida_localhost, 'pcm-python', 'pcm.evaluate')
+    return python_on(aiida_localhost, 'pcm-python', 'pcm.evaluate')
 
 
 @pytest.fixture
 def lean_code(aiida_localhost):
     """The Python of the tests, which runs Lean."""
-    return _python_code(aiida_localhost, 'pcm-lean', 'pcm.lean')
-
-
-def _python_code(computer, label: str, plugin: str):
-    from aiida import orm
-
-    return orm.InstalledCode(
-        label=label,
-        computer=computer,
-        filepath_executable=sys.executable,
-        default_calc_job_plugin=plugin,
-        with_mpi=False,
-    ).store()
+    return python_on(aiida_localhost, 'pcm-lean', 'pcm.lean')
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""A computer of the tests that is never waited for."""
+"""Codes of the tests, and a computer that is never waited for."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 
@@ -21,10 +22,36 @@ def quick_computer(label: str, workdir):
     return computer
 
 
-def quick_python(label: str, workdir):
-    """The Python of the tests on such a computer."""
+def python_on(computer, label: str, plugin: str | None = None):
+    """The Python of the tests as a code."""
     from aiida import orm
 
     return orm.InstalledCode(
-        label='python', computer=quick_computer(label, workdir), filepath_executable=sys.executable
+        label=label,
+        computer=computer,
+        filepath_executable=sys.executable,
+        default_calc_job_plugin=plugin,
+        with_mpi=False,
+    ).store()
+
+
+def quick_python(label: str, workdir):
+    """The Python of the tests as a code of a quick computer."""
+    return python_on(quick_computer(label, workdir), 'python')
+
+
+def pw_on(computer):
+    """pw.x of this machine as a code; None where it is missing."""
+    from aiida import orm
+
+    executable = shutil.which('pw.x')
+    if executable is None:
+        return None
+    return orm.InstalledCode(
+        label='pw',
+        computer=computer,
+        filepath_executable=executable,
+        default_calc_job_plugin='quantumespresso.pw',
+        prepend_text='export OMP_NUM_THREADS=1',
+        with_mpi=False,
     ).store()

@@ -30,3 +30,10 @@ def reference_from(materials: MaterialSet, evaluation, wrong: np.ndarray, missin
 def generated(n: int, seed: int = 7) -> MaterialSet:
     """n compounds of the recipe, without references."""
     return draw(Recipe(), seed, n)
+
+
+def with_energies(n: int) -> MaterialSet:
+    """n compounds of the recipe, with formation energies from -2 to 0 eV/atom that are made up."""
+    materials = generated(n)
+    energies = {'formation_energy': np.linspace(-2, 0, n)}
+    return materials.with_references(energies, [''] * n, label='made up', convention=Convention('PBE').as_dict())

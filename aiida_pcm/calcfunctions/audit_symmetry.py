@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_pcm.data.arrays import evaluation_of
+from aiida_pcm.data.arrays import evaluations_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science import symmetry
 from aiida_pcm.science.conventions import PcmError
@@ -24,7 +24,7 @@ def audit_symmetry(
     """
     materials = dataset.materials
     try:
-        predicted = {name.removeprefix('evaluation_'): evaluation_of(node) for name, node in evaluations.items()}
+        predicted = evaluations_of(evaluations)
         before = None if proposed is None else proposed.materials
         given = predicted or symmetry.recorded_models(materials)
         found = symmetry.audit(materials, given, seed.value, proposed=before, **settings.get_dict())

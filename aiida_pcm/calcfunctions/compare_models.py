@@ -8,7 +8,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_pcm.data.arrays import evaluation_of
+from aiida_pcm.data.arrays import evaluations_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.certification import noise_of
 from aiida_pcm.science.comparison import compare, outcomes_of, recorded_in
@@ -32,7 +32,7 @@ def compare_models(
     materials = dataset.materials
     noise = noise_of(materials, get_property(quantity.value))
     stated = {'property': quantity.value, 'tolerance': tolerance.value, 'noise': noise}
-    predicted = {name.removeprefix('evaluation_'): evaluation_of(node) for name, node in evaluations.items()}
+    predicted = evaluations_of(evaluations)
     if predicted:
         outcomes = outcomes_of(quantity.value, materials, predicted, tolerance.value, noise)
     else:

@@ -24,20 +24,17 @@ def compare_with_referee(
     seed: orm.Int,
     **results: Any,
 ) -> orm.Dict:
-    """Return converged share, force ratios and a judgement on every candidate."""
+    """Return converged share, force ratios and a judgement on every candidate.
+
+    :param candidates: from `select_candidates`.
+    :param causes: why a candidate has no result, by ``row_<number>``.
+    :param settings: of the referee; they are told with what it found.
+    :param results: ``parameters_row_<number>`` and ``trajectory_row_<number>`` of the runs that converged.
+    """
     why = {int(row.removeprefix('row_')): cause for row, cause in causes.get_dict().items()}
-    predicted, runs = evaluation_of(evaluation), pw_results(results)
-    chosen = candidates.get_dict()
-    seconds = {row: results[f'parameters_row_{row}'].get('wall_time_seconds') for row in runs}
-    found = compare(
-        dataset.materials,
-        predicted,
-        quantity.value,
-        tolerance.value,
-        runs,
-        chosen,
-        why,
-        seed.value,
-        {row: spent for row, spent in seconds.items() if spent is not None},
-    )
+    runs, chosen = pw_results(results), candidates.get_dict()
+    spent = {row: results[f'parameters_row_{row}'].get('wall_time_seconds') for row in runs}
+    seconds = {row: one for row, one in spent.items() if one is not None}
+    asked = (dataset.materials, evaluation_of(evaluation), quantity.value, tolerance.value)
+    found = compare(*asked, runs, chosen, why, seed.value, seconds)
     return orm.Dict({**found, 'referee': settings.get_dict()})

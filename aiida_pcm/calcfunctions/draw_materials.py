@@ -12,6 +12,4 @@ from aiida_pcm.science.recipe import Recipe, draw
 @calcfunction
 def draw_materials(recipe: orm.Dict, seed: orm.Int, n: orm.Int) -> DatasetData:
     """Draw `n` compounds, strained and rattled, without references."""
-    fields = recipe.get_dict()
-    fields['rattle'] = tuple(fields['rattle'])
-    return DatasetData(materials=draw(Recipe(**fields), seed.value, n.value))
+    return DatasetData(materials=draw(Recipe(**recipe.get_dict()), seed.value, n.value))

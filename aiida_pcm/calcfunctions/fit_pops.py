@@ -5,9 +5,8 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_pcm.data.arrays import evaluation_of
+from aiida_pcm.data.arrays import evaluation_of, pack_pops, pack_pops_scores
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.data.pops import pack_pops, pack_scores
 from aiida_pcm.science import misspecification
 from aiida_pcm.science.conventions import PcmError
 
@@ -27,4 +26,4 @@ def fit_pops(dataset: DatasetData, evaluation: orm.ArrayData, settings: orm.Dict
         model, scores = misspecification.fit(predicted.pooled_features, errors, materials.groups, settled)
     except PcmError as error:
         return ExitCode(410, str(error))
-    return {'pops': pack_pops(model), 'scores': pack_scores(model, scores)}
+    return {'pops': pack_pops(model), 'scores': pack_pops_scores(model, scores)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from fractions import Fraction
 
 from aiida import orm
 from aiida.engine import calcfunction
@@ -11,7 +10,7 @@ from aiida.engine import calcfunction
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.science.refutation import judge, judgements, with_references_of
+from aiida_pcm.science.refutation import bound_of, judge, judgements, with_references_of
 
 
 @calcfunction
@@ -29,10 +28,10 @@ def judge_draw(
     :param reference: values for some of them, found by their structures.
     """
     document = certificate.document
-    claim, bound = document['claim'], Fraction(document['bound']['num'], document['bound']['den'])
+    claim = document['claim']
     materials = with_references_of(drawn.materials, reference.materials, claim['property'])
     said = judgements(claim, materials, evaluation_of(evaluation))
-    ledger = judge([one.outcome for one in said], bound, draw['enough'])
+    ledger = judge([one.outcome for one in said], bound_of(document), draw['enough'])
     about = {name: draw[name] for name in ('certificate_sha256', 'list', 'frame', 'seed', 'number')}
     beside = {'convention': dict(reference.materials.metadata['convention']), 'draw_uuid': draw.uuid}
     return orm.Dict({**about, **ledger.as_dict(), **beside, 'rows': [asdict(one) for one in said]})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
@@ -30,7 +28,7 @@ def register_draw(
     :param number: this is the j-th draw against the certificate.
     """
     document, materials = certificate.document, listed.materials
-    refutation.check_refutable(Fraction(document['bound']['num'], document['bound']['den']))
+    refutation.check_refutable(refutation.bound_of(document))
     certificate_sha256, list_sha256 = sha256(document), listed.content_sha256
     admitted, quantity = screening.get_array('admitted'), document['claim']['property']
     eligible = refutation.eligible(materials, admitted, known.get_list(), quantity)

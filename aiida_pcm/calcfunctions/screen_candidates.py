@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_pcm.data.arrays import evaluation_of
+from aiida_pcm.data.arrays import evaluations_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.screening.screen import Settings, predictions_of, screen
@@ -23,7 +23,7 @@ def screen_candidates(
         behind them: the first model is the one that is screened with, unless the settings name another.
     """
     materials = dataset.materials
-    given = {name.removeprefix('evaluation_'): evaluation_of(node) for name, node in evaluations.items()}
+    given = evaluations_of(evaluations)
     try:
         predicted = predictions_of(materials, given)
         found = screen(materials, predicted, Settings.from_dict(settings.get_dict()), seed.value)

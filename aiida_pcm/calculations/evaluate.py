@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 
+from aiida_pcm.calculations.travelling import TravellingCalculation, both, define_job, out_of_reach, packed, sha256_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.runner import evaluate as runner
-from aiida_pcm.runner.potentials import RunnerError
 
-PACKAGE = 'pcm_runner'
 STRUCTURES = 'structures.npz'
-CHECKPOINT = 'checkpoint'
-SOURCE_FOLDER = Path(runner.__file__).parent
 
 
 def runner_sha256() -> str:
     """Hash of the runner as it is installed here."""
-    return runner.source_sha256(SOURCE_FOLDER)
-
-
-def _check_parameters(node: orm.Dict | None, _: Any) -> str | None:
-    try:
-        runner.check_parameters(node.get_dict() if node is not None else {})
-    except RunnerError as error:
-        return str(error)
-    return None
-
-
-def _check_runner(node: orm.Str | None, _: Any) -> str | None:
-    if node is None or node.value == runner_sha256():
-        return None
-    return 'The runner asked for is not the one that is installed.\nLeave the input `runner` out.'
+    return sha256_of(runner)
 
 
 def _check_inputs(inputs: Any, ports: Any) -> str | None:
@@ -54,10 +33,7 @@ def _check_inputs(inputs: Any, ports: Any) -> str | None:
             'No code was given to evaluate with.\n'
             "Give a code whose executable is a Python with the model's package: aiida-pcm setup makes one."
         )
-    folder = inputs.get('parent_folder')
-    if folder is not None and code.computer is not None and folder.computer.pk != code.computer.pk:
-        return 'The checkpoints lie on another computer than the code.\nLeave the input `parent_folder` out.'
-    return None
+    return out_of_reach(inputs)
 
 
 def precision_of(inputs: Mapping[str, Any]) -> str:
@@ -66,7 +42,7 @@ def precision_of(inputs: Mapping[str, Any]) -> str:
     return str(runner.check_parameters(given)['precision'])
 
 
-class EvaluateCalculation(CalcJob):
+class EvaluateCalculation(TravellingCalculation):
     """Energy, forces and stress of every structure of a slice from one potential.
 
     Arrays of the output ``evaluation``: status (n,) 0 where there are values, energy (n,) eV, total, forces (N, 3) eV/A
@@ -79,20 +55,8 @@ class EvaluateCalculation(CalcJob):
         super().define(spec)
         spec.input('model', valid_type=ModelData, help='The potential; the job refuses other weights than these.')
         spec.input('dataset', valid_type=DatasetData, help='The structures.')
-        spec.input(
-            'parameters',
-            valid_type=orm.Dict,
-            default=lambda: orm.Dict({}),
-            validator=_check_parameters,
-            help='batch_atoms, batch_size, device, features, precision, threads; see runner.evaluate.check_parameters.',
-        )
-        spec.input(
-            'runner',
-            valid_type=orm.Str,
-            default=lambda: orm.Str(runner_sha256()),
-            validator=_check_runner,
-            help='sha256 of the runner, so that what another runner computed is not taken from the cache.',
-        )
+        help = 'batch_atoms, batch_size, device, features, precision, threads; see runner.evaluate.check_parameters.'
+        define_job(spec, runner, 'pcm.evaluate', help)
         spec.input(
             'parent_folder',
             valid_type=orm.RemoteData,
@@ -100,12 +64,6 @@ class EvaluateCalculation(CalcJob):
             help='Folder of a killed job, whose checkpoints are used.',
         )
         spec.inputs.validator = both(spec.inputs.validator, _check_inputs)
-        options = spec.inputs['metadata']['options']
-        options['parser_name'].default = 'pcm.evaluate'
-        options['input_filename'].default = 'job.json'
-        options['output_filename'].default = 'pcm.out'
-        options['resources'].default = lambda: {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-        options['withmpi'].default = False
         spec.output('evaluation', valid_type=orm.ArrayData, help='status, energy, forces, stress, features if asked.')
         spec.output('report', valid_type=orm.Dict, help='Model, versions, hardware, seconds, and every failure.')
         cls._define_exit_codes(spec)
@@ -135,50 +93,8 @@ class EvaluateCalculation(CalcJob):
             spec.exit_code(status, label, message=message, invalidates_cache=transient)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Write the job. The structures lie in the data set's node already, so the job's node keeps no copy."""
-        job = {
-            'schema': runner.SCHEMA,
-            'model': self.inputs.model.job(),
-            'structures': STRUCTURES,
-            'parameters': self.inputs.parameters.get_dict(),
-            'runner_sha256': self.inputs.runner.value,
-        }
-        name = self.metadata.options.input_filename
-        with folder.open(name, 'w') as handle:
-            json.dump(job, handle, indent=1)
-        folder.create_file_from_filelike(io.BytesIO(self._structures()), STRUCTURES, mode='wb')
-        travelling = folder.get_subfolder(PACKAGE, create=True)
-        for source in runner.SOURCES:
-            travelling.insert_path(str(SOURCE_FOLDER / source), source)
-        travelling.create_file_from_filelike(io.BytesIO(b''), '__init__.py', mode='wb')
-
-        codeinfo = CodeInfo()
-        codeinfo.code_uuid = self.inputs.code.uuid
-        codeinfo.cmdline_params = ['-m', f'{PACKAGE}.evaluate', name]
-        codeinfo.stdout_name = self.metadata.options.output_filename
-        codeinfo.stderr_name = 'pcm.err'
-        calcinfo = CalcInfo()
-        calcinfo.codes_info = [codeinfo]
-        calcinfo.provenance_exclude_list = [STRUCTURES]
-        calcinfo.retrieve_list = ['report.json', 'error.json', 'results', 'pcm.err', codeinfo.stdout_name]
-        if 'parent_folder' in self.inputs:
-            remote = self.inputs.parent_folder
-            source = str(Path(remote.get_remote_path()) / CHECKPOINT)
-            calcinfo.remote_copy_list = [(remote.computer.uuid, source, CHECKPOINT)]
-        return calcinfo
-
-    def _structures(self) -> bytes:
+        """Write the job and its structures."""
         materials = self.inputs.dataset.materials
-        buffer = io.BytesIO()
-        names = ('ids', 'offsets', 'numbers', 'positions', 'cells')
-        np.savez(buffer, **{name: getattr(materials, name) for name in names})
-        return buffer.getvalue()
-
-
-def both(first: Any, second: Any) -> Any:
-    """AiiDA's own validator of all inputs, then ours."""
-
-    def validate(inputs: Any, port: Any) -> str | None:
-        return (first(inputs, port) if first is not None else None) or second(inputs, port)
-
-    return validate
+        columns = {name: getattr(materials, name) for name in ('ids', 'offsets', 'numbers', 'positions', 'cells')}
+        content = {'model': self.inputs.model.job(), 'structures': STRUCTURES}
+        return self.write_job(folder, runner, content, {STRUCTURES: packed(columns)})

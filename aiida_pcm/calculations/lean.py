@@ -22,6 +22,25 @@ _TEXT = 'certificate.lean'
 _FOLDER = 'library'
 
 
+_INSTALL = f'Install {runner.WHEEL}'
+# Status, label, whether another run may end otherwise, message.
+_EXIT_CODES = (
+    (310, 'ERROR_RESULT_MISSING', True, "result.json was not retrieved: read aiida.out and the scheduler's messages."),
+    (
+        311,
+        'ERROR_RESULT_UNREADABLE',
+        True,
+        'result.json is not what the runner writes: run again, and report it if it persists.',
+    ),
+    (312, 'ERROR_LEAN_VERSION', True, 'Wrong Lean: {detail}. ' + f'{_INSTALL}.'),
+    (313, 'ERROR_LIMITS_EXCEEDED', True, 'Lean exceeded its limits ({detail}): raise the option `limits`.'),
+    (314, 'ERROR_NO_LEAN', True, 'No Lean: {detail}. ' + f'{_INSTALL}.'),
+    (315, 'ERROR_BROKEN_LEAN', True, 'This Lean is broken, or is none: {detail}. ' + f'{_INSTALL} again.'),
+    (316, 'ERROR_LEAN_SOURCES', True, 'The Lean library is damaged: {detail}. Install aiida-pcm again.'),
+    (411, 'ERROR_NOT_PROVED', False, 'Lean refuses the certificate: {detail}. Compare its numbers with its rows.'),
+)
+
+
 def runner_sha256() -> str:
     """One hash over the runner and the four sources of the Lean library: what a stored proof depends on."""
     parts = [hashlib.sha256(_RUNNER.read_bytes()).hexdigest(), runner.combined_sha256(runner.source_hashes(LIBRARY))]
@@ -104,51 +123,8 @@ class LeanCalculation(CalcJob):
         options['withmpi'].default = False
         spec.output('proof', valid_type=orm.Dict, help='What Lean said: accepted, version, theorem, axioms, hashes.')
         spec.default_output_node = 'proof'
-
-        spec.exit_code(
-            310,
-            'ERROR_RESULT_MISSING',
-            invalidates_cache=True,
-            message="result.json was not retrieved: read aiida.out and the scheduler's messages.",
-        )
-        spec.exit_code(
-            311,
-            'ERROR_RESULT_UNREADABLE',
-            invalidates_cache=True,
-            message='result.json is not what the runner writes: run again, and report it if it persists.',
-        )
-        spec.exit_code(
-            312,
-            'ERROR_LEAN_VERSION',
-            invalidates_cache=True,
-            message='Wrong Lean: {detail}. ' + f'Install {runner.WHEEL}.',
-        )
-        spec.exit_code(
-            313,
-            'ERROR_LIMITS_EXCEEDED',
-            invalidates_cache=True,
-            message='Lean exceeded its limits ({detail}): raise the option `limits`.',
-        )
-        spec.exit_code(
-            314, 'ERROR_NO_LEAN', invalidates_cache=True, message='No Lean: {detail}. ' + f'Install {runner.WHEEL}.'
-        )
-        spec.exit_code(
-            315,
-            'ERROR_BROKEN_LEAN',
-            invalidates_cache=True,
-            message='This Lean is broken, or is none: {detail}. ' + f'Install {runner.WHEEL} again.',
-        )
-        spec.exit_code(
-            316,
-            'ERROR_LEAN_SOURCES',
-            invalidates_cache=True,
-            message='The Lean library is damaged: {detail}. Install aiida-pcm again.',
-        )
-        spec.exit_code(
-            411,
-            'ERROR_NOT_PROVED',
-            message='Lean refuses the certificate: {detail}. Compare its numbers with its rows.',
-        )
+        for status, label, transient, message in _EXIT_CODES:
+            spec.exit_code(status, label, message=message, invalidates_cache=transient)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the job; the library, the runner and the generated text travel with it, but not into the node."""

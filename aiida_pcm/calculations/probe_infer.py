@@ -7,17 +7,17 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 
-from aiida_pcm.calculations.evaluate import both
-from aiida_pcm.calculations.probe_train import FEATURES, define_job, packed, prepare_job, without_features
+from aiida_pcm.calculations.probe_train import FEATURES, define_job, without_features
+from aiida_pcm.calculations.travelling import TravellingCalculation, both, packed
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.runner import probe as runner
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.reliability import ProbeModel, columns_of
 
 
-class ProbeInferCalculation(CalcJob):
+class ProbeInferCalculation(TravellingCalculation):
     """Probability of failure of every row, and the importance of every atom.
 
     Arrays of the output ``scores``: probability (n,), 1 where the potential gave no answer; importance (N,) in the
@@ -45,7 +45,7 @@ class ProbeInferCalculation(CalcJob):
             self.inputs.evaluation.get_array(FEATURES),
         )
         files = {runner.DATA: packed(columns), runner.CLASSIFIER: content}
-        return prepare_job(self, folder, runner.ASK, self.inputs.parameters, self.inputs.runner, files)
+        return self.write_job(folder, runner, {'task': runner.ASK}, files)
 
 
 def _check_classifier(node: orm.SinglefileData | None, _: Any) -> str | None:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 
-from aiida_pcm.calculations.evaluate import both
+from aiida_pcm.calculations import travelling
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.runner import probe as runner
-from aiida_pcm.runner.potentials import RunnerError
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import errors
-from aiida_pcm.science.materials import Array
 from aiida_pcm.science.reliability import PROPERTIES, columns_of
 
-PACKAGE = 'pcm_runner'
 FEATURES = 'atom_features'
-SOURCE_FOLDER = Path(runner.__file__).parent
 EXIT_CODES = (
     (211, 'ERROR_INPUT_REFUSED', 'The runner refused the job. {detail}', False),
     (212, 'ERROR_RUNNER_MISMATCH', 'Another runner answered than was sent; submit again. {detail}', True),
@@ -40,23 +33,7 @@ EXIT_CODES = (
 
 def runner_sha256() -> str:
     """Hash of the runner as it is installed here."""
-    return runner.source_sha256(SOURCE_FOLDER)
-
-
-def check_runner(node: orm.Str | None, _: Any) -> str | None:
-    """Whether the runner asked for is the one that will travel."""
-    if node is None or node.value == runner_sha256():
-        return None
-    return 'The runner asked for is not the one that is installed.\nLeave the input `runner` out.'
-
-
-def check_parameters(node: orm.Dict | None, _: Any) -> str | None:
-    """Whether the runner would take these parameters."""
-    try:
-        runner.check_parameters(node.get_dict() if node is not None else {})
-    except RunnerError as error:
-        return str(error)
-    return None
+    return travelling.sha256_of(runner)
 
 
 def define_job(spec: CalcJobProcessSpec, parser: str, how: str) -> None:
@@ -68,26 +45,8 @@ def define_job(spec: CalcJobProcessSpec, parser: str, how: str) -> None:
     spec.input(
         'evaluation', valid_type=orm.ArrayData, help=f'What a potential says of them, {FEATURES} (N, d) included.'
     )
-    spec.input(
-        'parameters',
-        valid_type=orm.Dict,
-        default=lambda: orm.Dict({}),
-        validator=check_parameters,
-        help='seed, epochs, folds, tolerance and others; see aiida_pcm.runner.probe.check_parameters.',
-    )
-    spec.input(
-        'runner',
-        valid_type=orm.Str,
-        default=lambda: orm.Str(runner_sha256()),
-        validator=check_runner,
-        help='sha256 of the runner, so that what another runner computed is not taken from the cache.',
-    )
-    options = spec.inputs['metadata']['options']
-    options['parser_name'].default = parser
-    options['input_filename'].default = 'job.json'
-    options['output_filename'].default = 'pcm.out'
-    options['resources'].default = lambda: {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
-    options['withmpi'].default = False
+    help = 'seed, epochs, folds, tolerance and others; see aiida_pcm.runner.probe.check_parameters.'
+    travelling.define_job(spec, runner, parser, help)
     spec.output('report', valid_type=orm.Dict, help='Settings, versions, seconds, memory, and what was found.')
     for status, label, message, transient in EXIT_CODES:
         spec.exit_code(status, label, message=message.replace('{how}', how), invalidates_cache=transient)
@@ -105,48 +64,7 @@ def without_features(inputs: Any) -> str | None:
     return None
 
 
-def prepare_job(
-    job: CalcJob, folder: Folder, task: str, parameters: orm.Dict, sha256: orm.Str, files: dict[str, bytes]
-) -> CalcInfo:
-    """Write the job: its sources travel with it, its data stay in their own nodes.
-
-    :param sha256: of the runner.
-    """
-    content = {
-        'schema': runner.SCHEMA,
-        'task': task,
-        'parameters': parameters.get_dict(),
-        'runner_sha256': sha256.value,
-    }
-    name = job.metadata.options.input_filename
-    with folder.open(name, 'w') as handle:
-        json.dump(content, handle, indent=1)
-    for file, data in files.items():
-        folder.create_file_from_filelike(io.BytesIO(data), file, mode='wb')
-    travelling = folder.get_subfolder(PACKAGE, create=True)
-    for source in runner.SOURCES:
-        travelling.insert_path(str(SOURCE_FOLDER / source), source)
-    travelling.create_file_from_filelike(io.BytesIO(b''), '__init__.py', mode='wb')
-    codeinfo = CodeInfo()
-    codeinfo.code_uuid = job.inputs.code.uuid
-    codeinfo.cmdline_params = ['-m', f'{PACKAGE}.probe', name]
-    codeinfo.stdout_name = job.metadata.options.output_filename
-    codeinfo.stderr_name = 'pcm.err'
-    calcinfo = CalcInfo()
-    calcinfo.codes_info = [codeinfo]
-    calcinfo.provenance_exclude_list = list(files)
-    calcinfo.retrieve_list = ['report.json', 'error.json', 'results', 'pcm.err', codeinfo.stdout_name]
-    return calcinfo
-
-
-def packed(columns: dict[str, Array]) -> bytes:
-    """Columns as the runner reads them."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **columns)
-    return buffer.getvalue()
-
-
-class ProbeTrainCalculation(CalcJob):
+class ProbeTrainCalculation(travelling.TravellingCalculation):
     """Fit PROBE on the rows of a data set whose errors are known; they must be of the search part."""
 
     @classmethod
@@ -167,7 +85,7 @@ class ProbeTrainCalculation(CalcJob):
             required=False,
             help='Folder of a killed job, which is taken up after its last epoch.',
         )
-        spec.inputs.validator = both(spec.inputs.validator, _check_inputs)
+        spec.inputs.validator = travelling.both(spec.inputs.validator, _check_inputs)
         spec.output('classifier', valid_type=orm.SinglefileData, help='The frozen classifier: plain arrays, its hash.')
         spec.output(
             'scores',
@@ -183,13 +101,7 @@ class ProbeTrainCalculation(CalcJob):
         columns = columns_of(of, materials, evaluation, self.inputs.evaluation.get_array(FEATURES))
         columns['error'] = errors(of, materials, evaluation).error
         columns['groups'] = np.unique(materials.groups, return_inverse=True)[1]
-        inputs, files = self.inputs, {runner.DATA: packed(columns)}
-        calcinfo = prepare_job(self, folder, runner.FIT, inputs.parameters, inputs.runner, files)
-        if 'parent_folder' in self.inputs:
-            remote = self.inputs.parent_folder
-            source = str(Path(remote.get_remote_path()) / runner.CHECKPOINT)
-            calcinfo.remote_copy_list = [(remote.computer.uuid, source, runner.CHECKPOINT)]
-        return calcinfo
+        return self.write_job(folder, runner, {'task': runner.FIT}, {runner.DATA: travelling.packed(columns)})
 
 
 def _check_property(node: orm.Str | None, _: Any) -> str | None:
@@ -209,7 +121,4 @@ def _check_inputs(inputs: Any, _: Any) -> str | None:
         errors(of.value, dataset.materials, evaluation_of(evaluation))
     except PcmError as error:
         return str(error)
-    code, parent = inputs.get('code'), inputs.get('parent_folder')
-    if None not in (code, parent) and code.computer is not None and parent.computer.pk != code.computer.pk:
-        return 'The checkpoints lie on another computer than the code.\nLeave the input `parent_folder` out.'
-    return None
+    return travelling.out_of_reach(inputs)

@@ -5,7 +5,25 @@ from __future__ import annotations
 import click
 
 from aiida_pcm import __version__
-from aiida_pcm.cli import audit, certificate, compare, dataset, doctor, guard, model, model_test, play, report, setup
+from aiida_pcm.cli import (
+    audit,
+    certificate,
+    certificate_refute,
+    certificate_share,
+    compare,
+    dataset,
+    doctor,
+    guard,
+    lineage,
+    model,
+    model_test,
+    play,
+    replay,
+    report,
+    setup,
+    status,
+    why,
+)
 from aiida_pcm.cli.params import Group
 
 
@@ -18,14 +36,13 @@ def main() -> None:
     """
 
 
-main.add_command(audit.audit)
-main.add_command(certificate.certificate)
-main.add_command(compare.compare)
-main.add_command(dataset.dataset)
-main.add_command(doctor.doctor)
-main.add_command(guard.guard)
+for part in (
+    certificate_refute.draw, certificate_refute.refute, certificate_share.export, certificate_share.import_,
+):  # fmt: skip
+    certificate.certificate.add_command(part)
 model.model.add_command(model_test.test_model)
-main.add_command(model.model)
-main.add_command(play.play)
-main.add_command(report.report)
-main.add_command(setup.setup)
+for command in (
+    audit.audit, certificate.certificate, compare.compare, dataset.dataset, doctor.doctor, guard.guard, lineage.lineage,
+    model.model, play.play, replay.replay, report.report, setup.setup, status.status, why.why,
+):  # fmt: skip
+    main.add_command(command)

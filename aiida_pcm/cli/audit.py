@@ -58,6 +58,7 @@ def _positive(ctx: click.Context, param: click.Parameter, value: float | None) -
 )
 @click.option('--score', is_flag=True, help='Learn where the model fails, and let the box use that score too.')
 @click.option('--code', metavar='CODE', help='The Python that runs the model; default: the one it was added with.')
+@click.option('--computer', metavar='NAME', help='Run on this computer, as `aiida-pcm setup --computer NAME` left it.')
 @click.option('--protocol', metavar='NAME', help='fast, balanced or stringent.')
 @click.option('--submit', is_flag=True, help='Give it to the daemon and return, instead of waiting here.')
 @click.option(
@@ -80,6 +81,7 @@ def audit(
     features: tuple[str, ...],
     score: bool,
     code: str | None,
+    computer: str | None,
     protocol: str | None,
     submit: bool,
     output: Path,
@@ -99,8 +101,11 @@ def audit(
     from aiida_pcm.workchains.audit import AuditWorkChain
 
     found = find_dataset(dataset)
+    codes = audit_codes(computer) if computer else audit_codes()
+    if computer and not code:
+        code = f'pcm-python@{computer}'
     potential = find_or_make_model(model, code, found)
-    codes = {**audit_codes(), 'model': code_of(potential, code)}
+    codes['model'] = code_of(potential, code)
     make_builder = partial(
         AuditWorkChain.get_builder_from_protocol,
         codes=codes,
@@ -153,7 +158,7 @@ def _submit(builder: Any, profile: str) -> Shown:
     if not client.is_daemon_running:
         client.start_daemon(1)
     node = submit(builder)
-    follow, stop = f'verdi -p {profile} process status {node.pk}', f'verdi -p {profile} daemon stop'
+    follow, stop = f'aiida-pcm -p {profile} status', f'verdi -p {profile} daemon stop'
 
     def view() -> None:
         click.echo(f'Submitted as {node.pk} ({node.uuid}).\nSee how far it is: {follow}\nStop the daemon: {stop}')

@@ -1,4 +1,4 @@
-"""aiida-pcm certificate"""
+"""aiida-pcm certificate list|show|verify|card"""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from aiida_pcm.cli.params import DOES_NOT_HOLD, Group, Shown, load_profile, run_to_end, table
+from aiida_pcm.cli import engine
+from aiida_pcm.cli.params import DOES_NOT_HOLD, Group, Shown, load_profile, table
 
 
 @click.group(cls=Group)
@@ -44,7 +45,7 @@ def show(ctx: click.Context, identifier: str) -> Shown:
     load_profile(ctx)
     from aiida_pcm.graph.refutations import refutation
 
-    node = _find(identifier)
+    node = load_certificate(identifier)
     document = {**node.summary(), 'refutation': refutation(node)}
     return Shown(document, lambda: _view(document))
 
@@ -56,27 +57,50 @@ def show(ctx: click.Context, identifier: str) -> Shown:
 def verify(ctx: click.Context, identifier: str, graph: bool) -> Shown:
     """Check a certificate again from its stored bytes: numbers, hashes, and the proof in Lean.
 
+    CERTIFICATE is a pk, uuid, uuid prefix or label, or a file: certificate.json, or an archive, which is not imported;
+    of one with an older schema a temporary copy is migrated. A file takes no profile.
+
     With --graph also whether its rows follow from the stored evaluations, whether what was fitted has seen the
     certification part, and whether the use of the part was counted right.
 
     Exit status 1 where it does not hold. The same check without AiiDA: python -m aiida_pcm.verify FILE
     """
-    load_profile(ctx)
-    from aiida_pcm.data.certificate import FILENAME
-    from aiida_pcm.graph.verification import verify_graph
-    from aiida_pcm.verify import Check, Report, verify_bytes
-
-    node = _find(identifier)
-    content = node.base.repository.get_object_content(FILENAME, mode='rb')
-    found = verify_bytes(content, attributes=node.base.attributes.all)
-    if graph:
-        found = Report([*found.checks, *(Check(*told) for told in verify_graph(node))])
+    found = (
+        _verify_file(Path(identifier), graph) if Path(identifier).is_file() else _verify_node(ctx, identifier, graph)
+    )
 
     def view() -> None:
         table('', ('', 'check', 'detail'), [('ok' if c.holds else 'FAILS', c.name, c.detail) for c in found.checks])
         click.echo('The certificate holds.' if found.holds else 'The certificate does not hold.')
 
     return Shown(found.as_dict(), view, 0 if found.holds else DOES_NOT_HOLD)
+
+
+def _verify_file(path: Path, graph: bool) -> Any:
+    from aiida_pcm.graph.sharing import at_head, is_archive
+    from aiida_pcm.science.conventions import PcmError
+    from aiida_pcm.verify import verify_file
+
+    if graph:
+        raise PcmError('A file has no graph to ask.', f'Import it first: aiida-pcm certificate import {path}')
+    if not is_archive(path):
+        return verify_file(path)
+    with engine.watched(), at_head(path) as head:
+        return verify_file(head)
+
+
+def _verify_node(ctx: click.Context, identifier: str, graph: bool) -> Any:
+    load_profile(ctx)
+    from aiida_pcm.data.certificate import FILENAME
+    from aiida_pcm.graph.verification import verify_graph
+    from aiida_pcm.verify import Check, Report, verify_bytes
+
+    node = load_certificate(identifier)
+    content = node.base.repository.get_object_content(FILENAME, mode='rb')
+    found = verify_bytes(content, attributes=node.base.attributes.all)
+    if graph:
+        found = Report([*found.checks, *(Check(*told) for told in verify_graph(node))])
+    return found
 
 
 @certificate.command()
@@ -96,119 +120,14 @@ def card(ctx: click.Context, identifier: str, output: Path) -> Shown:
         document = load(path)
     else:
         load_profile(ctx)
-        document = _find(identifier).document
+        document = load_certificate(identifier).document
     from aiida_pcm.report.card import write
 
     write(document, output)
     return Shown({'card': output, 'verdict': document['verdict']}, lambda: click.echo(f'Card: {output}'))
 
 
-@certificate.command(no_args_is_help=True)
-@click.argument('identifier', metavar='CERTIFICATE')
-@click.argument('listed', metavar='LIST')
-@click.option(
-    '-n', 'number', type=click.IntRange(min=1), required=True, help='How many groups to draw, one row of each.'
-)
-@click.option('--seed', required=True, metavar='TEXT', help='A public text that nobody could choose or foresee.')
-@click.option('--code', metavar='CODE', help='Python of the model, where the box looks at predictions.')
-@click.pass_context
-def draw(ctx: click.Context, identifier: str, listed: str, number: int, seed: str, code: str | None) -> Shown:
-    """Register LIST, a data set, and draw from it by a public seed, before anything of it is computed.
-
-    Only rows inside the box are drawn, and none of which this profile knows the reference. How: docs/topics/refute.md.
-    """
-    profile = load_profile(ctx)
-    from aiida_pcm.cli.guard import screen
-    from aiida_pcm.graph.refutations import drawn_by
-    from aiida_pcm.setup.reference import find_dataset
-    from aiida_pcm.workchains.refute import register
-
-    node, rows = _find(identifier), find_dataset(listed)
-    made = register(node, rows, screen(node, rows, code, profile), number, seed)
-    drawn = drawn_by(made)
-    about = {'uuid': made.uuid, 'drawn': drawn.uuid, 'ids': drawn.materials.ids.tolist(), **made.get_dict()}
-
-    def view() -> None:
-        click.echo(f'Draw {about["uuid"]}: {number} of {about["groups_inside"]} groups inside the box, list {listed}.')
-        click.echo(f'It is draw {about["number"]} against this certificate and must reach {about["enough"]}.')
-        for name in about['ids']:
-            click.echo(f'  {name}')
-        click.echo(f'Judge it: aiida-pcm certificate refute {node.uuid[:8]} --drawn {about["uuid"][:8]}')
-
-    return Shown(about, view)
-
-
-@certificate.command(no_args_is_help=True)
-@click.argument('identifier', metavar='CERTIFICATE')
-@click.argument('structure', required=False)
-@click.option('--drawn', metavar='DRAW', help='A registered draw: its pk, uuid, or seed.')
-@click.option('--reference', metavar='DATASET', help='Values that you have, in a convention that the data set states.')
-@click.option('--protocol', metavar='NAME', help='fast, balanced or stringent: the numerics of Quantum ESPRESSO.')
-@click.option('--code', metavar='CODE', help='Python of the model; default: the one it was added with.')
-@click.pass_context
-def refute(
-    ctx: click.Context,
-    identifier: str,
-    structure: str | None,
-    drawn: str | None,
-    reference: str | None,
-    protocol: str | None,
-    code: str | None,
-) -> Shown:
-    """Hold STRUCTURE, or a registered draw, against a certificate.
-
-    STRUCTURE is a file, a structure of the graph, or a data set. Is it inside the box, what says the model, and what
-    says the reference: the one you give, the one that came with the data set, or Quantum ESPRESSO where there is none.
-    A failure that somebody found is shown, and does not refute the bound; a draw can (--drawn).
-    """
-    profile = load_profile(ctx)
-    from aiida_pcm.cli.guard import find_materials
-    from aiida_pcm.graph.refutations import drawn_by, find_draw, model_of, refutation
-    from aiida_pcm.science.conventions import PcmError
-    from aiida_pcm.science.failure import get_property
-    from aiida_pcm.setup.codes import audit_codes
-    from aiida_pcm.setup.models import code_of
-    from aiida_pcm.setup.reference import find_dataset
-    from aiida_pcm.workchains.refute import RefuteWorkChain
-
-    if (structure is None) == (drawn is None):
-        raise PcmError('What is held against it?', 'Give a STRUCTURE or --drawn DRAW.')
-    node = _find(identifier)
-    made = find_draw(node, drawn) if drawn else None
-    rows = drawn_by(made) if made else find_materials(str(structure))
-    wanted = get_property(node.document['claim']['property']).reference
-    theirs = find_dataset(reference) if reference else (rows if wanted in rows.materials.references else None)
-    model = model_of(node)
-    codes = {'model': code_of(model, code), 'pw': audit_codes()['pw']}
-    builder = RefuteWorkChain.get_builder_from_protocol(
-        codes, node, model, rows, draw=made, reference=theirs, protocol=protocol
-    )
-    results, _ = run_to_end(builder, 'refutation', profile)
-    found = results['refutation']
-    shown = {'uuid': found.uuid, 'certificate': node.uuid, **found.get_dict(), 'refutation': refutation(node)}
-    return Shown(shown, lambda: _view_evidence(shown))
-
-
-def _view_evidence(shown: dict[str, Any]) -> None:
-    from aiida_pcm.report import short
-
-    names = ('id', 'where', 'error', 'judgement')
-    rows = [
-        (row['id'], _where(row), '' if row['error'] is None else short(row['error']), row['judgement'])
-        for row in shown['rows']
-    ]
-    table('', names, rows)
-    for line in _held_against(shown['refutation']):
-        click.echo(line)
-
-
-def _where(row: dict[str, Any]) -> str:
-    if row.get('inside', True):
-        return 'inside'
-    return 'outside: ' + '; '.join(f'{one["feature"]}: {one["why"]}' for one in row['reasons'])
-
-
-def _held_against(held: dict[str, Any]) -> list[str]:
+def held_against(held: dict[str, Any]) -> list[str]:
     """What was found and drawn against a certificate, a line each."""
     found, drawn = held['found'], held['drawn']
     if not (found or held['draws']):
@@ -228,7 +147,11 @@ def _held_against(held: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _find(identifier: str) -> Any:
+def load_certificate(identifier: str) -> Any:
+    """The certificate that a pk, uuid, uuid prefix or label means.
+
+    :raises PcmError: none, or more than one.
+    """
     from aiida_pcm.data.certificate import CertificateData
     from aiida_pcm.graph.inventory import find_node
 
@@ -238,9 +161,8 @@ def _find(identifier: str) -> Any:
 def headline(document: dict[str, Any]) -> list[str]:
     """The few lines that a person wants first: verdict, bound, counts, validation."""
     rate, counts, checked = document['failure_rate'], document['counts'], document['validation']
-    bound = (
-        -(-rate['bound_num'] * 10_000 // rate['bound_den']) / 10_000
-    )  # rounded up: never better than what was proved
+    # Rounded up: never better than what was proved.
+    bound = -(-rate['bound_num'] * 10_000 // rate['bound_den']) / 10_000
     asked = rate['requested_num'] / rate['requested_den']
     alpha = f'{rate["alpha_num"]}/{rate["alpha_den"]}'
     tolerance = document['tolerance']
@@ -263,7 +185,7 @@ def _view(document: dict[str, Any]) -> None:
         click.echo(line)
     proved = f'theorem {lean["theorem"]}, axioms: {", ".join(lean["axioms"]) or "none"}' if lean else 'not proved'
     click.echo(f'Lean:        {proved}')
-    for line in _held_against(document['refutation']):
+    for line in held_against(document['refutation']):
         click.echo(line)
     click.echo(f'Weights:     sha256 {document["model"]["weights_sha256"]}')
     sides = [(side['feature'], side['lo'], side['hi'], side['unit']) for side in document['envelope']]

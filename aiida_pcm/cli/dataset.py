@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from aiida_pcm.cli import progress
 from aiida_pcm.cli.params import Group, Shown, load_profile, table
 
 GROUP = 'aiida-group:'
@@ -100,7 +101,8 @@ def import_(
     if path.startswith(GROUP):
         read = datasets.read_group(path.removeprefix(GROUP), stated)
         return _imported(read.imported, None if dry_run else datasets.collect(read))
-    imported = datasets.read_file(Path(path), stated)
+    with progress.task('rows') as shown:
+        imported = datasets.read_file(Path(path), stated, shown.tell)
     return _imported(imported, None if dry_run else datasets.store(imported))
 
 

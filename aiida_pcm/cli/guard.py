@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from aiida_pcm.cli.certificate import load_certificate
 from aiida_pcm.cli.params import Command, Shown, load_profile, run_to_end, table
 
 MOST_SHOWN = 40
@@ -23,12 +24,10 @@ def guard(ctx: click.Context, certificate: str, dataset: str, code: str | None) 
     DATASET is a data set, which needs no references, a structure of the graph, or a file.
     """
     profile = load_profile(ctx)
-    from aiida_pcm.data.certificate import CertificateData
-    from aiida_pcm.graph.inventory import find_node
     from aiida_pcm.graph.refutations import refuted
     from aiida_pcm.workchains.guard import screening_of
 
-    node, rows = find_node(certificate, CertificateData, 'certificate'), find_materials(dataset)
+    node, rows = load_certificate(certificate), find_materials(dataset)
     made = screen(node, rows, code, profile)
     found, ids = screening_of(made), rows.materials.ids.tolist()
     about = {

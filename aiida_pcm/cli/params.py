@@ -8,20 +8,29 @@ hold, 2 usage or unreadable input, 3 a process failed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
-import logging
 import math
-import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from aiida_pcm.cli import engine, progress
+from aiida_pcm.setup.profile import check_folder, in_profile
+
 # The keys of science.failure.PROPERTIES, here because importing that takes longer than showing the help.
 PROPERTIES = ('force', 'stress', 'volume', 'bulk_modulus', 'formation_energy')
 DOES_NOT_HOLD, BAD_INPUT, PROCESS_FAILED, INTERRUPTED = 1, 2, 3, 130
+# What the system refuses: what to do about it, and the exit status.
+_ELSEWHERE = ('Name a place that is there and may be written to.', BAD_INPUT)
+_PLACES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR), _ELSEWHERE),
+    errno.ENOSPC: ('Make room, then give the same command again: jobs that were done are kept.', PROCESS_FAILED),
+}
 
 
 @dataclass
@@ -57,10 +66,7 @@ def run_to_end(builder: Any, what: str, profile: str) -> tuple[dict[str, Any], A
     :param what: how it is called when it fails, for example ``audit``.
     :raises ProcessFailedError: if it did not finish, with where to read why.
     """
-    from aiida.engine import run_get_node
-
-    show_progress()
-    results, node = run_get_node(builder)
+    results, node = engine.run_get_node(builder)
     if not node.is_finished_ok:
         raise ProcessFailedError(
             f'The {what} {node.pk} failed with exit status {node.exit_status}: {node.exit_message}',
@@ -94,13 +100,18 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> None:
         """Run, show, and set the exit status."""
         state = ctx.ensure_object(State)
+        warnings.filterwarnings('ignore', message='Creating AiiDA configuration folder')  # setup and doctor say where
         try:
-            with contextlib.redirect_stdout(sys.stderr) if state.json else contextlib.nullcontext():
+            check_folder()
+            with (
+                contextlib.redirect_stdout(sys.stderr) if state.json else contextlib.nullcontext(),
+                progress.task(ctx.command_path.partition(' ')[2]),
+            ):
                 shown: Shown = super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            click.echo('Stopped.', err=True)
+        except KeyboardInterrupt as stopped:
+            click.echo(f'Stopped. {stopped}'.strip(), err=True)
             ctx.exit(INTERRUPTED)
         except Exception as error:  # noqa: BLE001  the last place where an error can become a line for a person
             if state.debug:
@@ -128,10 +139,17 @@ def _tell(error: Exception, state: State) -> int:
     """One line says what is wrong, a second what to do; the exit status says whose fault it was."""
     what, remedy = getattr(error, 'what', None), getattr(error, 'remedy', None)
     status = BAD_INPUT if isinstance(error, ValueError) else PROCESS_FAILED
-    if not (isinstance(what, str) and isinstance(remedy, str)):
+    if isinstance(error, OSError) and error.errno in _PLACES:
+        what, (remedy, status) = str(error.strerror), _PLACES[error.errno]
+        what = f'{error.filename}: {what}.' if error.filename else f'{what}.'
+    elif not (isinstance(what, str) and isinstance(remedy, str)):
         first = (str(error).strip().splitlines() or ['no message'])[0]
-        what, remedy = f'{type(error).__name__}: {first}', 'Run again with --debug to see where.'
+        what, remedy = (
+            f'{type(error).__name__}: {first}',
+            'See whether something is missing here: aiida-pcm doctor. Where it happened: --debug.',
+        )
         status = PROCESS_FAILED
+    remedy = in_profile(remedy, state.profile)
     click.echo(f'Error: {what}\n{remedy}', err=True)
     if state.json:
         _print_json({'error': what, 'remedy': remedy})
@@ -154,31 +172,21 @@ def _plain(value: Any) -> Any:
 
 
 def load_profile(ctx: click.Context) -> str:
-    """Load the profile that the user means."""
+    """Load the profile that the user means, and show what AiiDA counts in it."""
     from aiida_pcm.setup import profile
 
-    return profile.load(ctx.ensure_object(State).profile)
-
-
-class _Progress(logging.Formatter):
-    """What a process reports, as one short line: time, stage, message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Leave out the logger, the level and the pk, which `verdi process report` shows."""
-        return re.sub(r'^(\S+ )\[\d+\|(\w+?)(?:WorkChain|Calculation)\|\w+\]: ', r'\1\2: ', super().format(record))
-
-
-def show_progress() -> None:
-    """Let AiiDA's reports on standard error be short; call it once the profile is loaded."""
-    for handler in logging.getLogger('aiida').handlers:
-        if handler.get_name() == 'console':
-            handler.setFormatter(_Progress('%(asctime)s %(message)s', '%H:%M:%S'))
+    state = ctx.ensure_object(State)
+    loaded = state.profile = profile.load(state.profile)
+    ctx.with_resource(engine.watched())
+    return loaded
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print a table; nothing is cut off where the output is no terminal."""
     from rich.console import Console
     from rich.table import Table
+
+    from aiida_pcm.graph.contents import printable
 
     rows = list(rows)
     if not rows:
@@ -189,5 +197,5 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
     for column in columns:
         grid.add_column(column, overflow='fold')
     for row in rows:
-        grid.add_row(*('' if cell is None else str(cell).replace('[', r'\[') for cell in row))
+        grid.add_row(*('' if cell is None else printable(str(cell)).replace('[', r'\[') for cell in row))
     console.print(grid)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from aiida_pcm.cli import progress
 from aiida_pcm.cli.params import Command, ProcessFailedError, Shown, load_profile
 
 
@@ -31,8 +32,8 @@ def play(
     """Look for failures by yourself: propose what AUDIT should have asked for.
 
     AUDIT is an audit, or its certificate: pk or uuid. A language model or a colleague answers the protocol of
-    docs/adversaries.md, by --command or by --file. What was said is stored, and the game is repeated from it, so that
-    the graph holds no command. The rows are those of the search part: nothing is certified on them.
+    docs/how-to/adversary.md, by --command or by --file. What was said is stored, and the game is repeated from it, so
+    that the graph holds no command. The rows are those of the search part: nothing is certified on them.
     """
     if (command is None) == (proposals is None):
         raise click.UsageError('Give either --command or --file.')
@@ -41,8 +42,9 @@ def play(
     from aiida_pcm.workchains import falsify
 
     found = find_search(audit)
-    with _player(command, proposals, timeout) as player:
-        process = falsify.play(found, player, budget)
+    total = budget or found.budget.value
+    with _player(command, proposals, timeout) as player, progress.task('queries', 'queries', total) as counted:
+        process = falsify.play(found, _counted(player, counted), budget)
     if not process.is_finished_ok:
         raise ProcessFailedError(f'The game could not be repeated: {process.exit_message}', 'Please report this.')
     node = process.outputs.result
@@ -56,6 +58,17 @@ def play(
         'counterexamples': [str(one) for one in found.dataset.materials.ids[node.get_array('counterexamples')]],
     }
     return Shown(shown, lambda: _view(shown))
+
+
+def _counted(player: Any, counted: progress.Task) -> Any:
+    """The same player; how often it has answered is seen."""
+
+    def answer(line: str) -> str:
+        said: str = player(line)
+        counted.done += 1
+        return said
+
+    return answer
 
 
 @contextlib.contextmanager

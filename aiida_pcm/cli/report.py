@@ -10,7 +10,7 @@ from aiida_pcm.cli.params import Command, Shown, load_profile
 
 
 @click.command(cls=Command)
-@click.argument('identifier', metavar='CERTIFICATE')
+@click.argument('identifier', metavar='NODE')
 @click.option(
     '-o',
     '--output',
@@ -21,12 +21,15 @@ from aiida_pcm.cli.params import Command, Shown, load_profile
 )
 @click.pass_context
 def report(ctx: click.Context, identifier: str, output: Path) -> Shown:
-    """Write the page about a certificate."""
+    """Write the page about NODE, one file that opens offline.
+
+    NODE is a pk, uuid, uuid prefix or label of an audit, a certificate, a validation by Quantum ESPRESSO, a comparison
+    or a screening.
+    """
     load_profile(ctx)
     from aiida_pcm import report as page
-    from aiida_pcm.data.certificate import CertificateData
-    from aiida_pcm.graph.inventory import find_node
+    from aiida_pcm.graph.subjects import find_subject
 
-    node = find_node(identifier, CertificateData, 'certificate')
+    node = find_subject(identifier)
     page.write(node, output)
     return Shown({'uuid': node.uuid, 'report': output}, lambda: click.echo(f'Report: {output}'))

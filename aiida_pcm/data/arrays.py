@@ -1,4 +1,4 @@
-"""How the arrays of `science` are packed into ArrayData nodes, and unpacked again."""
+"""How what `science` computes is packed into nodes, and unpacked again; nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ from aiida_pcm.science.envelope import Envelope
 from aiida_pcm.science.evaluation import ARRAYS
 from aiida_pcm.science.failure import FEATURES, OPTIONAL, Errors, Evaluation, get_property
 from aiida_pcm.science.falsification import QueryLog
+from aiida_pcm.science.features.scores import POPS, name_of
 from aiida_pcm.science.formation import Bias, ElementalReferences, solve_references
 from aiida_pcm.science.materials import Array
+from aiida_pcm.science.misspecification import PopsModel
+from aiida_pcm.science.plain import plain
 from aiida_pcm.science.reliability import ProbeModel
 from aiida_pcm.science.scorer import Scorer
+
+RISK_FILE, POPS_FILE = 'risk.npz', 'pops.npz'
 
 
 def evaluation_of(node: orm.ArrayData) -> Evaluation:
     """The predictions that pcm.evaluate gave, or pcm.fit_volumes and pcm.form_energies made of them."""
     more = [name for name in (*OPTIONAL, *FEATURES) if name in node.get_arraynames()]
     return Evaluation(**{name: node.get_array(name) for name in (*ARRAYS, *more)})
+
+
+def evaluations_of(nodes: Mapping[str, orm.ArrayData]) -> dict[str, Evaluation]:
+    """Predictions by model, from nodes called ``evaluation_<model>``."""
+    return {name.removeprefix('evaluation_'): evaluation_of(node) for name, node in nodes.items()}
 
 
 def pack_evaluation(evaluation: Evaluation) -> orm.ArrayData:
@@ -46,8 +56,7 @@ def references_of(node: orm.Dict | DatasetData) -> ElementalReferences:
 
 def pack_bias(table: Sequence[Bias], references: ElementalReferences) -> orm.Dict:
     """The bias of each class of materials, and the elemental references that were taken off."""
-    # A node holds no nan: an interval that nobody can give is None.
-    classes = [{k: None if v != v else v for k, v in asdict(bias).items()} for bias in table]
+    classes = plain([asdict(bias) for bias in table])
     return orm.Dict({'unit': 'eV/atom', 'classes': classes, 'references': references.as_dict()})
 
 
@@ -82,7 +91,7 @@ def pack_query_log(log: QueryLog, rows: Array) -> orm.ArrayData:
     :param rows: (n,) row of the part behind each row that could be asked for; those without a reference are not there.
     """
     node = orm.ArrayData()
-    for name in ('strategy', 'proposal', 'id', 'distance', 'error', 'failed'):
+    for name in ('strategy', 'arm', 'proposal', 'id', 'distance', 'error', 'failed'):
         node.set_array(name, getattr(log, name))
     node.set_array('row', rows[log.row])
     node.set_array('counterexamples', rows[log.counterexamples()])
@@ -104,6 +113,32 @@ def pack_query_log(log: QueryLog, rows: Array) -> orm.ArrayData:
         }
     )
     return node
+
+
+def query_log_of(node: orm.ArrayData) -> QueryLog:
+    """What `pack_query_log` packed; features of the proposals and a player's transcript are not in the graph.
+
+    :return: with ``row`` as rows of the part.
+    """
+    about = node.base.attributes.all
+    strategy = node.get_array('strategy')
+    # Logs of the first versions have no arms.
+    arm = node.get_array('arm') if 'arm' in node.get_arraynames() else strategy
+    kept: dict[str, Any] = {
+        name: node.get_array(name) for name in ('proposal', 'row', 'id', 'distance', 'error', 'failed')
+    }
+    kept |= {name: about[name] for name in ('n_rows', 'n_failures', 'filled')}
+    return QueryLog(features=(), strategy=strategy, arm=arm, transcript='', remarks=about.get('remarks') or {}, **kept)
+
+
+def proposers(node: orm.ArrayData) -> Array:
+    """Who proposed each query of a log (q,), ``portfolio: heuristic`` for an adversary that a portfolio let play.
+
+    Older logs do not know the adversaries of a portfolio: then it is ``portfolio`` alone.
+    """
+    strategy = node.get_array('strategy')
+    arm = node.get_array('arm') if 'arm' in node.get_arraynames() else strategy
+    return np.array([one if one == own else f'{one}: {own}' for one, own in zip(strategy, arm, strict=True)])
 
 
 def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.ArrayData, orm.ArrayData]:
@@ -134,15 +169,17 @@ def pack_envelope(envelope: Envelope, unknown: int) -> tuple[orm.Dict, orm.Array
     return orm.Dict({'box': box, **about, 'unknown': unknown}), curve, replicates
 
 
-RISK_FILE = 'risk.npz'
-
-
 def pack_risk(scorer: Scorer) -> orm.SinglefileData:
     """A frozen risk model, and what scores beside it; plain arrays, hash, scores and features as attributes."""
     node = orm.SinglefileData.from_bytes(scorer.to_bytes(), filename=RISK_FILE)
     about = {'sha256': scorer.sha256, 'scores': sorted(scorer.names), 'features': list(scorer.risk.features)}
     node.base.attributes.set_many(about)
     return node
+
+
+def risk_of(node: orm.SinglefileData) -> Scorer:
+    """The inverse of `pack_risk`; PcmError for another file."""
+    return Scorer.from_bytes(node.get_content(mode='rb'))
 
 
 def probe_of(classifier: orm.SinglefileData | None, scores: orm.ArrayData | None) -> tuple[ProbeModel, Array] | None:
@@ -152,9 +189,24 @@ def probe_of(classifier: orm.SinglefileData | None, scores: orm.ArrayData | None
     return ProbeModel.from_bytes(classifier.get_content(mode='rb')), scores.get_array('held_out')
 
 
-def risk_of(node: orm.SinglefileData) -> Scorer:
-    """The inverse of `pack_risk`; PcmError for another file. Nothing is unpickled."""
-    return Scorer.from_bytes(node.get_content(mode='rb'))
+def pack_pops(model: PopsModel) -> orm.SinglefileData:
+    """A frozen POPS model; plain arrays, its hash and what it was fitted on as attributes."""
+    node = orm.SinglefileData.from_bytes(model.to_bytes(), filename=POPS_FILE)
+    about = {'sha256': model.sha256, 'rows': model.rows, 'parameters': len(model.coefficients), 'score': model.score}
+    node.base.attributes.set_many(about)
+    return node
+
+
+def pops_of(node: orm.SinglefileData) -> PopsModel:
+    """The inverse of `pack_pops`; PcmError for a file that is no POPS model."""
+    return PopsModel.from_bytes(node.get_content(mode='rb'))
+
+
+def pack_pops_scores(model: PopsModel, scores: Array) -> orm.ArrayData:
+    """Scores (n,) of rows, eV/atom, and the name that a box has for them."""
+    node = orm.ArrayData({'score': scores})
+    node.base.attributes.set_many({'name': name_of(model.sha256, POPS), 'unit': 'eV/atom'})
+    return node
 
 
 def pw_results(nodes: Mapping[str, Any]) -> dict[int, PwResult]:

@@ -14,8 +14,7 @@ from aiida_pcm.science.conventions import Convention, PcmError
 from aiida_pcm.science.materials import MaterialSet, all_elements, missing_references
 
 FILENAME = 'materials.npz'
-
-
+# Filters for queries that are to find whole data sets and none of their parts.
 WHOLE = {'attributes': {'!has_key': 'part'}}
 
 

@@ -52,14 +52,7 @@ def list_nodes(
     """
     query = orm.QueryBuilder()
     names = list(attributes)
-    project = [
-        'uuid',
-        'id',
-        'label',
-        'attributes.label',
-        'ctime',
-        *(f'attributes.{attributes[name]}' for name in names),
-    ]
+    project = ['uuid', 'id', 'label', 'attributes.label', 'ctime', *(f'attributes.{attributes[one]}' for one in names)]
     query.append(node_class, project=project, filters=where or {}, tag='node')
     query.order_by({'node': [{'ctime': 'desc'}, {'id': 'desc'}]})
     return [

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import NotExistent
-from aiida.common.links import LinkType
 
+from aiida_pcm.graph.retrieved import retrieved_text
 from aiida_pcm.science.pw_failures import Cause, cause_of
 
 # Where a run starts from, not how it is done: a retry that changes these alone changes nothing.
@@ -18,7 +17,7 @@ RESTART_KEYS = frozenset({'CONTROL.restart_mode', 'ELECTRONS.startingpot', 'ELEC
 def cause_of_calculation(calculation: orm.CalcJobNode) -> Cause:
     """Cause of the failure of one PwCalculation, read from the files that came back."""
     output = calculation.get_option('output_filename') or ''
-    return cause_of(*(_text(calculation, name) for name in (output, 'CRASH', '_scheduler-stderr.txt')))
+    return cause_of(*(retrieved_text(calculation, name) for name in (output, 'CRASH', '_scheduler-stderr.txt')))
 
 
 def why(node: orm.ProcessNode) -> str:
@@ -77,20 +76,9 @@ def flat(parameters: Mapping[str, Any], max_wallclock_seconds: int | None) -> di
 
 
 def _calculations(node: orm.ProcessNode) -> list[orm.CalcJobNode]:
-    """The jobs of a process, or the job itself, in the order in which they were made."""
+    """The jobs of a process, or the job itself, in the order in which they were made (an import gives other pks)."""
     if isinstance(node, orm.CalcJobNode):
         return [node]
     return sorted(
-        (run for run in node.called_descendants if isinstance(run, orm.CalcJobNode)), key=lambda run: run.pk or 0
+        (run for run in node.called_descendants if isinstance(run, orm.CalcJobNode)), key=lambda run: run.ctime
     )
-
-
-def _text(calculation: orm.CalcJobNode, name: str) -> str:
-    """Content of a file that came back; empty where it did not."""
-    try:
-        retrieved = calculation.base.links.get_outgoing(link_type=LinkType.CREATE).get_node_by_label('retrieved')
-    except NotExistent:
-        return ''
-    if name not in retrieved.base.repository.list_object_names():
-        return ''
-    return str(retrieved.base.repository.get_object_content(name, mode='rb').decode(errors='replace'))

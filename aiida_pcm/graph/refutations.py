@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
-from aiida_pcm.graph.closure import ancestors
+from aiida_pcm.graph import walk
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import get_property
 from aiida_pcm.science.features.scores import is_of, is_score
@@ -149,9 +149,10 @@ def model_of(certificate: CertificateData) -> ModelData:
     :raises PcmError: where it is not here.
     """
     weights = certificate.base.attributes.get('weights_sha256')
-    for node in ancestors(certificate):
-        if isinstance(node, ModelData) and node.weights_sha256 == weights:
-            return node
+    known = walk.nodes_behind([int(certificate.pk or 0)])
+    for model in (orm.load_node(pk) for pk, node in known.items() if node.type == ModelData.class_node_type):
+        if isinstance(model, ModelData) and model.weights_sha256 == weights:
+            return model
     query = orm.QueryBuilder().append(ModelData, filters={'attributes.weights_sha256': weights}, tag='model')
     found: ModelData | None = query.order_by({'model': [{'id': 'asc'}]}).first(flat=True)
     if found is None:

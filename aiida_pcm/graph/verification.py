@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from aiida import orm
-from aiida.common.links import LinkType
 
 from aiida_pcm.calcfunctions.draft_certificate import draft_certificate
 from aiida_pcm.calcfunctions.draw_envelope import draw_envelope
@@ -30,24 +29,21 @@ from aiida_pcm.calcfunctions.split_dataset import split_dataset
 from aiida_pcm.calcfunctions.tabulate import tabulate
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.graph.closure import ancestors
+from aiida_pcm.graph import walk
+from aiida_pcm.graph.labels import EVALUATE, LEAN
 from aiida_pcm.graph.ledger import FREEZE, frozen_uses
+from aiida_pcm.graph.links import inputs_of, made_by
 from aiida_pcm.science.certificate import use_key
 from aiida_pcm.science.materials import structure_hashes
 
 _REPEATED: tuple[Any, ...] = (
-    draft_certificate,
-    draw_envelope,
-    fit_volumes,
-    form_energies,
-    freeze_claim,
-    merge_evaluations,
-)
-_REPEATED += (recall_predictions, scan_volumes, seal_certificate, slice_dataset, split_dataset, tabulate)
+    draft_certificate, draw_envelope, fit_volumes, form_energies, freeze_claim, merge_evaluations, recall_predictions,
+    scan_volumes, seal_certificate, slice_dataset, split_dataset, tabulate,
+)  # fmt: skip
 # The functions under the decorators: called so, nothing is stored.
 REPEATED: dict[str, Callable[..., Any]] = {function.__name__: function.__wrapped__ for function in _REPEATED}
 
-EVALUATE, LEAN, SPLIT = 'EvaluateCalculation', 'LeanCalculation', 'split_dataset'
+SPLIT = 'split_dataset'
 _PREDICTIONS = {EVALUATE, 'merge_evaluations', 'recall_predictions', 'fit_volumes', 'form_energies'}
 _STRUCTURES = {SPLIT, 'slice_dataset', 'scan_volumes'}
 # Who must have made what a step took in.
@@ -136,12 +132,12 @@ def _steps(certificate: CertificateData) -> tuple[list[Any], list[str]]:
             faults.append(f'{name} was made by {label}, not by {" or ".join(sorted(makers))}')
         elif maker.uuid not in steps:
             steps[maker.uuid] = maker
-            for link, made in _inputs(maker).items():
+            for link, made in inputs_of(maker).items():
                 wanted = MAKERS.get((label, _NUMBER.sub('', link)))
                 if wanted:
                     waiting.append((made, f'{link} of {label}', wanted))
     rows = [step for step in steps.values() if step.process_label not in FITS]  # these are about the search part
-    parts = {node.uuid for step in rows for node in _inputs(step).values() if _is_part(node)}
+    parts = {node.uuid for step in rows for node in inputs_of(step).values() if _is_part(node)}
     if not faults and len(parts) != 1:
         faults.append(f'the steps are about {len(parts)} different parts')
     return list(steps.values()), faults
@@ -151,22 +147,12 @@ def _is_part(node: orm.Node) -> bool:
     return isinstance(node, DatasetData) and node.creator is not None and node.creator.process_label == SPLIT
 
 
-def _inputs(step: orm.ProcessNode) -> dict[str, Any]:
-    links = step.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()
-    return {link.link_label: link.node for link in links}
-
-
-def _outputs(step: orm.ProcessNode) -> dict[str, Any]:
-    links = step.base.links.get_outgoing(link_type=LinkType.CREATE).all()
-    return {link.link_label: link.node for link in links}
-
-
 # --- rows that follow from the stored predictions ---------------------------------------------------------------------
 
 
 def _changed(steps: list[Any]) -> Iterator[str]:
     for step in steps:
-        label, inputs = step.process_label, _inputs(step)
+        label, inputs = step.process_label, inputs_of(step)
         if 'evaluation' in inputs and label in ('tabulate', 'fit_volumes', 'form_energies'):
             about = inputs['scan' if label == 'fit_volumes' else 'dataset']
             if _rows_of(inputs['evaluation']) != about.materials.ids.tolist():
@@ -179,7 +165,7 @@ def _changed(steps: list[Any]) -> Iterator[str]:
 
 def _rows_of(evaluation: orm.ArrayData) -> list[str]:
     """Ids of the rows that predictions are about, in their order."""
-    inputs = _inputs(evaluation.creator)
+    inputs = inputs_of(evaluation.creator)
     if 'dataset' in inputs:
         return list(inputs['dataset'].materials.ids.tolist())
     pieces = sorted(name for name in inputs if name.startswith('evaluation_'))
@@ -188,7 +174,7 @@ def _rows_of(evaluation: orm.ArrayData) -> list[str]:
 
 def _other(step: orm.ProcessNode, inputs: dict[str, Any]) -> list[str]:
     """Outputs of a step that come out otherwise when it is repeated."""
-    stored = _outputs(step)
+    stored = made_by(step)
     try:
         result = REPEATED[str(step.process_label)](**inputs)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
@@ -228,7 +214,7 @@ def _other_models(steps: list[Any], certificate: CertificateData) -> Iterator[st
     """Predictions of other weights than the claim names."""
     claimed = certificate.document['claim']['model']['weights_sha256']
     for step in steps:
-        model = _inputs(step).get('model')
+        model = inputs_of(step).get('model')
         if model is not None and model.weights_sha256 != claimed:
             yield f'{step.process_label}<{step.pk}> is about weights {model.weights_sha256[:12]}, not {claimed[:12]}'
 
@@ -239,8 +225,8 @@ def _other_models(steps: list[Any], certificate: CertificateData) -> Iterator[st
 def _leaks(certificate: CertificateData, part: DatasetData) -> Iterator[str]:
     """Data sets behind a fit of this certificate that share a structure with the certification part."""
     closed = set(structure_hashes(part.materials))
-    fits = [node for node in ancestors(certificate) if node.node_type.startswith('process.calculation')]
-    for data in _behind([fit for fit in fits if fit.process_label in FITS]):
+    known = walk.nodes_behind([int(certificate.pk or 0)])
+    for data in _behind([orm.load_node(node.pk) for node in known.values() if node.process in FITS]):
         seen = closed.intersection(structure_hashes(data.materials))
         if seen:
             yield f'{" or ".join(FITS)} saw {len(seen)} structures of the part, in data set <{data.pk}>'
@@ -258,7 +244,7 @@ def _behind(fits: list[Any]) -> Iterator[DatasetData]:
         if isinstance(node, DatasetData):
             yield node
         if not (isinstance(node, orm.ProcessNode) and node.process_label == SPLIT):
-            waiting += node.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.CREATE)).all_nodes()
+            waiting += node.base.links.get_incoming(link_type=walk.PROVENANCE).all_nodes()
 
 
 def _miscounted(certificate: CertificateData, part: DatasetData) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Groups: which nodes belong together, and are shared together."""

@@ -109,6 +109,8 @@ class EvaluateParser(Parser):
         if killed or 'pcm: ' in self._text(str(self.node.get_option('output_filename'))):
             return self.exit_codes.ERROR_INTERRUPTED
         lines = (errors + '\n' + scheduler).strip().splitlines()
+        if not lines and not self._text('pcm.exit'):  # no word and no end: a node of the cluster that died
+            return self.exit_codes.ERROR_INTERRUPTED
         executable = self.node.inputs.code.get_executable()
         return self._exit('ERROR_NOT_STARTED_PYTHON_MISSING', f'{executable}: {lines[-1] if lines else "no output"}')
 

@@ -17,6 +17,7 @@ from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import errors
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.npz import UNREADABLE
+from aiida_pcm.science.plain import number
 from aiida_pcm.science.reliability import ProbeModel
 from aiida_pcm.science.risk import Judged, calibration
 
@@ -83,11 +84,6 @@ class ProbeTrainParser(ProbeParser):
             return None
         failed = error[rows] > report['tolerance']
         found = Judged(held[rows], failed, materials.groups[rows]).summary(report['parameters']['seed'])
-        figures = {name: {k: _number(v) for k, v in asdict(one).items()} for name, one in found.items()}
+        figures = {name: {k: number(v) for k, v in asdict(one).items()} for name, one in found.items()}
         right = calibration(held[rows], failed)
         return {'rows': len(rows), **figures, 'calibration_error': right.error, 'brier': right.brier}
-
-
-def _number(value: float) -> float | None:
-    """A node holds no nan."""
-    return None if np.isnan(value) else value

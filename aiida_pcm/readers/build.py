@@ -28,6 +28,7 @@ from aiida_pcm.readers.manifest import DROP, KEEP, PREDICTED, REFUSE, TROUBLES, 
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.features import FEATURES, table
 from aiida_pcm.science.materials import ATOM_REFERENCES, SEEN, Array, MaterialSet, structure_hashes
+from aiida_pcm.science.recorded import column_name
 
 EXAMPLES = 3
 _MISSING, _NONFINITE = 'missing', 'nonfinite'
@@ -56,15 +57,12 @@ class Troubles:
 
     def refuse(self, when: Mapping[str, str]) -> None:
         """Raise PcmError where a trouble was found of which the user did not say what to do."""
-        refused = [name for name, rows in self.found.items() if rows and when[name] == REFUSE]
+        refused = {name: rows for name, rows in self.found.items() if rows and when[name] == REFUSE}
         if not refused:
             return
-        counts = '; '.join(f'{name} {len(rows)} ({": ".join(rows[0])})' for name, rows in self._all(refused))
+        counts = '; '.join(f'{name} {len(rows)} ({": ".join(rows[0])})' for name, rows in refused.items())
         words = ' '.join(f'--on-{name.replace("_", "-")} {"|".join(TROUBLES[name][1:])}' for name in refused)
         raise PcmError(f'Rows that cannot stay as they are: {counts}.', f'Mend them, or say what to do: {words}')
-
-    def _all(self, names: Iterable[str]) -> list[tuple[str, list[tuple[str, str]]]]:
-        return [(name, self.found[name]) for name in names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +136,7 @@ def _imported(
 
 def _name(model: str) -> str:
     """Column of the recorded predictions of a model among the features."""
-    return f'{PREDICTED[0]}:{model}'
+    return column_name(PREDICTED[0], model)
 
 
 def _check_orientation(row: Row, manifest: Manifest) -> None:

@@ -140,6 +140,10 @@ def atoms_from_cif(text: str) -> Atoms:
     return atoms
 
 
+def _atoms_from_cif_file(path: Path) -> Atoms:
+    return atoms_from_cif(path.read_text(encoding='utf-8'))
+
+
 def _check_formula(atoms: Atoms, block: Any) -> None:
     """The expansion of symmetry must give what the file says it does: no other check finds a wrong operation."""
     stated = block.find_value('_chemical_formula_sum')
@@ -223,7 +227,7 @@ def _cif_folder(path: Path, manifest: Manifest) -> Iterator[Row]:
     beside = _values_by_file(path, manifest)
     for file in sorted(path.glob('*.cif')):
         values = {'(file)': file.stem, **beside.pop(file.stem, beside.pop(file.name, {}))}
-        yield Row(file.name, values, *_attempt(atoms_from_cif, file.read_text()), oriented=False)
+        yield Row(file.name, values, *_attempt(_atoms_from_cif_file, file), oriented=False)
     for name, values in beside.items():
         yield Row(f'{manifest.values_file}, {name}', values, problem='there is no CIF file of this name')
 

@@ -29,9 +29,10 @@ import ase.units
 import yaml
 
 from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM, Convention, PcmError
+from aiida_pcm.science.features import POST_DFT, PRE_DFT
 from aiida_pcm.science.materials import POSES, SEEN
 
-# Unit -> factor to eV, eV/A, eV/A^3; energies 'per atom' are told apart by PER_ATOM.
+# Unit -> factor to eV, eV/A, eV/A^3; energies of an atom are told from totals by PER_ATOM.
 UNITS: dict[str, dict[str, float]] = {
     'energy': {'eV': 1.0, 'eV/atom': 1.0},
     'formation_energy': {'eV': 1.0, 'eV/atom': 1.0},
@@ -45,7 +46,7 @@ UNITS: dict[str, dict[str, float]] = {
 PER_ATOM = '/atom'
 SIGNS = {'tension': 1.0, 'compression': -1.0}
 GROUPS = ('chemical-system', 'formula')
-STAGES = ('PRE_DFT', 'POST_DFT')
+STAGES = (PRE_DFT, POST_DFT)
 PREDICTED = ('formation_energy',)
 REFUSE, DROP, KEEP = 'refuse', 'drop', 'keep'
 # What can be wrong with a row, and what may be done about it.
@@ -122,6 +123,11 @@ class Manifest:
 
         :raises PcmError: an unknown key, something that must be stated and is not, a unit or word that does not exist.
         """
+        if not set(stated) - {'when'}:
+            raise PcmError(
+                'Nobody states what the columns of the file mean.',
+                'Write a manifest (docs/how-to/own-data.md shows two), then: --manifest FILE',
+            )
         _known('manifest', stated, _KEYS)
         if 'composition' in stated and ('structure' in stated or 'values' in stated):
             raise PcmError('The manifest states a structure and a composition.', 'State one of the two.')

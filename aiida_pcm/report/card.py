@@ -8,9 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from aiida_pcm.report import FRAMES, percent, percent_up, sentence, short
+from aiida_pcm.report.files import save
+from aiida_pcm.report.words import FRAMES, percent, percent_up, sentence, short, templates
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.science.conventions import Convention, PcmError
 from aiida_pcm.science.recorded import KIND
@@ -36,9 +35,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
 
     :raises PcmError: another ending.
     """
-    text = render(document, path.suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    save(render(document, path.suffix), path)
 
 
 def render(document: Mapping[str, Any], suffix: str = '.html') -> str:
@@ -50,18 +47,12 @@ def render(document: Mapping[str, Any], suffix: str = '.html') -> str:
     """
     if suffix not in TEMPLATES:
         raise PcmError(f'A card is no {suffix or "file without an ending"}.', 'Name it card.html or card.md.')
-    environment = Environment(
-        loader=PackageLoader('aiida_pcm.report', ''),
-        autoescape=suffix == '.html',
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {'md': markdown, 'short': short}
-    return environment.get_template(TEMPLATES[suffix]).render(**_context(document)) + '\n'
+    environment = templates(escaped=suffix == '.html', md=markdown)
+    return environment.get_template(TEMPLATES[suffix]).render(**context(document)) + '\n'
 
 
-def _context(document: Mapping[str, Any]) -> dict[str, Any]:
+def context(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates of the card say of a certificate, here and in a report."""
     claim, shown = document['claim'], schema.summary(document, '')
     stated = claim['reference']['convention']
     bound = Fraction(document['bound']['num'], document['bound']['den'])

@@ -197,8 +197,8 @@ def supplement(
 
     :param materials: the certification part, opened.
     :param search: what the adversaries found, by strategy.
-    :param score: how good the learned score is, out of fold on the search part; None where there is none.
     :param checks: of the model's self-test, each with name, passed, value, limit, unit, counted and detail.
+    :param score: how good the learned score is, out of fold on the search part; None where there is none.
     """
     rows, box = make_rows(materials, table, claim['box']), claim['box']
     tolerance, noise = tolerance_word(claim['tolerance']['value']), noise_word(claim['noise'])

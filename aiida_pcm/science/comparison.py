@@ -37,6 +37,7 @@ from aiida_pcm.science.failure import (
     row_maximum,
 )
 from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.recorded import columns
 from aiida_pcm.science.strata import anion_class, element_block
 
 UNKNOWN = 'unknown'
@@ -205,16 +206,16 @@ def recorded_in(materials: MaterialSet, quantity: str, tolerance: float, noise: 
     """
     if materials.metadata.get('part') == 'certification':
         raise PcmError('This is the certification part; looking at errors would use it up.', 'Give the search part.')
-    stated = materials.metadata.get('predictions') or {}
-    if stated.get('quantity') != quantity or quantity not in materials.references:
+    stated = (materials.metadata.get('predictions') or {}).get('quantity')
+    if stated != quantity or quantity not in materials.references:
         raise PcmError(
             f'The data set has no recorded predictions of {quantity}, or no reference for it.',
             'Name models to evaluate, or import a table with the columns of their predictions.',
         )
-    names = [str(name) for name in stated['models']]
+    predicted = columns(materials, quantity)
     return recorded(
-        names,
-        np.array([materials.features[f'{quantity}:{name}'] for name in names]),
+        list(predicted),
+        np.array(list(predicted.values())),
         materials.references[quantity],
         tolerance,
         materials.groups,

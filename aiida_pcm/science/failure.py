@@ -7,7 +7,8 @@ value from the model, which is a failure whatever the reference says; and a row 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,14 +261,20 @@ def _independent_forces(materials: MaterialSet, row: int, symprec: float) -> int
     return int(np.rint((np.trace(rotations, axis1=1, axis2=2) * (fixed - 1)).mean()))
 
 
+@contextmanager
+def both_ways_of_failing() -> Iterator[None]:
+    """Around calls of spglib 2.7 and 2.8, which warn that failures become exceptions; here None and those mean one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)
+        yield
+
+
 def _conventional_crystal(structure: Any, symprec: float) -> tuple[Array, Array, Array, Array] | None:
     """Idealised conventional cell: lattice, scaled positions, and its space group's rotations and translations.
 
     In the cell as given, a supercell for example, operations that do not keep that cell would be overlooked.
     """
-    with warnings.catch_warnings():
-        # spglib 2.7 and 2.8 announce that failures become exceptions; both ways of failing are handled here.
-        warnings.simplefilter('ignore', DeprecationWarning)
+    with both_ways_of_failing():
         try:
             dataset: Any = spglib.get_symmetry_dataset(structure, symprec=symprec)
         except spglib.SpglibError:
@@ -347,9 +354,18 @@ def _complete(values: Array, materials: MaterialSet, per_atom: bool) -> Array:
     return row_maximum(materials, (~finite).astype(float)) == 0 if per_atom else finite
 
 
-def _force_error(difference: Array, reference: Array, materials: MaterialSet) -> Array:
+def atom_errors(difference: Array, reference: Array) -> Array:
+    """Error of the force on each atom (N,), eV/A, less what is forgiven in proportion to the reference; may be below 0.
+
+    :param difference, reference: (N, 3) in eV/A.
+    """
     allowed = RELATIVE_FORCE_TOLERANCE * np.linalg.norm(reference, axis=1)
-    return np.maximum(row_maximum(materials, np.linalg.norm(difference, axis=1) - allowed), 0.0)
+    excess: Array = np.linalg.norm(difference, axis=1) - allowed
+    return excess
+
+
+def _force_error(difference: Array, reference: Array, materials: MaterialSet) -> Array:
+    return np.maximum(row_maximum(materials, atom_errors(difference, reference)), 0.0)
 
 
 def _stress_error(difference: Array, reference: Array, materials: MaterialSet) -> Array:

@@ -17,9 +17,8 @@ from aiida_pcm.science.certification import Table, noise_of
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.strategies.external import Player, Recorder
-from aiida_pcm.science.strategies.space import Pool, Scaler, Space
-
-__all__ = ['DiscoveryCurve', 'QueryLog', 'Scaler', 'run', 'search']
+from aiida_pcm.science.strategies.portfolio import PortfolioStrategy
+from aiida_pcm.science.strategies.space import Pool, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +42,7 @@ class QueryLog:
 
     :param features: (d,) names; the scaled space is that of a `Scaler` fitted on the search part.
     :param strategy: (q,) who asked.
+    :param arm: (q,) who proposed it: of a portfolio the adversary that it let play, of another strategy itself.
     :param proposal: (q, d) what was asked for, in [0, 1].
     :param row: (q,) which row of the search part answered, each at most once per strategy.
     :param id: (q,) its id.
@@ -58,6 +58,7 @@ class QueryLog:
 
     features: tuple[str, ...]
     strategy: Array
+    arm: Array
     proposal: Array
     row: Array
     id: Array
@@ -143,9 +144,11 @@ def run(
     adversaries = {name: strategies.make(name, space, budget, seed, recorder) for name in names}
     played = [_play(adversary, space, answers, budget) for adversary in adversaries.values()]
     row = np.concatenate([rows for rows, _, _ in played])
+    strategy = np.repeat(np.array(list(adversaries), dtype=np.str_), [len(rows) for rows, _, _ in played])
     return QueryLog(
         features=space.names,
-        strategy=np.repeat(np.array(list(adversaries), dtype=np.str_), [len(rows) for rows, _, _ in played]),
+        strategy=strategy,
+        arm=_arms(strategy, adversaries),
         proposal=np.concatenate([proposals for _, proposals, _ in played]),
         row=row,
         id=np.asarray(ids, dtype=np.str_)[row],
@@ -173,6 +176,15 @@ def _play(adversary: strategies.Strategy, space: Space, failed: Array, budget: i
         proposals.append(proposal)
         distances.append(distance)
     return np.array(rows), np.array(proposals), np.array(distances)
+
+
+def _arms(strategy: Array, adversaries: Mapping[str, strategies.Strategy]) -> Array:
+    """Who proposed each query (q,), from who asked (q,)."""
+    arm = strategy.astype(object)
+    for name, adversary in adversaries.items():
+        if isinstance(adversary, PortfolioStrategy):
+            arm[strategy == name] = adversary.played
+    return arm.astype(np.str_)
 
 
 def _against_random(failed: Array, n_rows: int, n_failures: int) -> DiscoveryCurve:

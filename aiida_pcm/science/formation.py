@@ -23,7 +23,6 @@ from aiida_pcm.science.materials import Array, MaterialSet, all_elements
 from aiida_pcm.science.strata import anion_class
 
 LARGEST_RESIDUAL = 1e-3
-GROUND_STATE = 1e-6
 LARGEST_BIAS = 0.05
 FEWEST_GROUPS = 10
 ACCEPTED, REJECTED, UNKNOWN = 'accepted', 'rejected', 'unknown'
@@ -118,9 +117,8 @@ def check_references(materials: MaterialSet, convention: Convention, references:
 def composition(materials: MaterialSet) -> tuple[Array, list[str]]:
     """Share of each element in each row (n, m), rows adding up to 1, and the m symbols by atomic number."""
     numbers = np.unique(materials.numbers)
-    rows = np.repeat(np.arange(len(materials)), np.diff(materials.offsets))
     counts = np.zeros((len(materials), len(numbers)))
-    np.add.at(counts, (rows, np.searchsorted(numbers, materials.numbers)), 1.0)
+    np.add.at(counts, (materials.rows_of_atoms, np.searchsorted(numbers, materials.numbers)), 1.0)
     return counts / counts.sum(axis=1, keepdims=True), [chemical_symbols[number] for number in numbers]
 
 
@@ -150,30 +148,6 @@ def solve_references(materials: MaterialSet, name: str) -> ElementalReferences:
     assert materials.convention is not None
     origin = f'solved from {len(target)} rows, largest residual {residual:.1e} eV/atom'
     return ElementalReferences(name, materials.convention, energies, origin)
-
-
-def ground_state_references(
-    materials: MaterialSet, energy: Array, convention: Convention, name: str
-) -> ElementalReferences:
-    """References from a model's own energies of the elements' ground states.
-
-    Ground states are the rows of one element whose reference formation energy is zero; an element without such a row
-    has no reference, whatever other crystals of it there are.
-
-    :param energy: (n,) total energies by the model, eV, nan where it failed.
-    :param convention: of these energies.
-    :raises PcmError: no reference column ``formation_energy``, or no ground state.
-    """
-    formation = _reference(materials, 'formation_energy')
-    per_atom = energy / np.diff(materials.offsets)
-    energies: dict[str, float] = {}
-    for row in np.flatnonzero(np.abs(formation) <= GROUND_STATE).tolist():
-        elements = materials.elements(row)
-        if len(elements) == 1 and np.isfinite(per_atom[row]):
-            energies[elements[0]] = min(float(per_atom[row]), energies.get(elements[0], np.inf))
-    if not energies:
-        raise PcmError('No row is an element in its ground state.', 'Take a data set with elements at 0 eV/atom.')
-    return ElementalReferences(name, convention, energies, f'{len(energies)} ground states of the data set')
 
 
 @dataclass(frozen=True)
@@ -234,17 +208,6 @@ def bias_class(elements: Sequence[str]) -> str:
     present, name = set(elements), anion_class(elements)
     name = 'sulfide' if name == 'chalcogenide' and 'S' in present else name
     return f'{name} +U' if present & HUBBARD_METALS and present & HUBBARD_ANIONS else name
-
-
-def recorded_predictions(materials: MaterialSet) -> dict[str, Array]:
-    """Predictions of models that came with a data set: formation energies (n,) eV/atom by model, nan where absent.
-
-    :raises PcmError: where none came with it.
-    """
-    stated = materials.metadata.get('predictions')
-    if not stated or stated['quantity'] != 'formation_energy':
-        raise PcmError('No recorded predictions came with this data set.', 'State predictions: in its manifest.')
-    return {model: materials.features[f'formation_energy:{model}'] for model in stated['models']}
 
 
 def _bias(name: str, difference: Array, groups: Array, limit: float) -> Bias:

@@ -18,12 +18,12 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from aiida_pcm.science import npz
+from aiida_pcm.science.certificate import FRAMES
 from aiida_pcm.science.conventions import Convention, PcmError
 
 Array = NDArray[Any]
 
 POSES = ('SINGLE_POINT', 'RELAXED')
-FRAMES = ('GENERATED', 'LISTED', 'CONVENIENCE')
 SEEN = {'not seen': 0, 'seen': 1, 'unknown': 2}
 ROW_REFERENCES = ('energy', 'formation_energy', 'stress', 'volume', 'bulk_modulus')
 ATOM_REFERENCES = ('forces',)
@@ -87,6 +87,11 @@ class MaterialSet:
     def n_atoms(self) -> int:
         """Number of atoms of all rows together."""
         return int(self.offsets[-1])
+
+    @property
+    def rows_of_atoms(self) -> Array:
+        """(N,) int64: the row that each atom belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
     def has_structures(self) -> bool:
@@ -162,11 +167,7 @@ class MaterialSet:
     def content_sha256(self) -> str:
         """Hash of all columns and metadata but the label, independent of the file that holds them."""
         metadata = {key: value for key, value in self.metadata.items() if key != 'label'}
-        digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-        for name, column in self.columns().items():
-            digest.update(f'{name}|{column.dtype.str}|{column.shape}|'.encode())
-            digest.update(np.ascontiguousarray(column).tobytes())
-        return digest.hexdigest()
+        return npz.sha256(json.dumps(metadata, sort_keys=True), self.columns())
 
     def to_bytes(self) -> bytes:
         """An npz file; the same content gives the same bytes."""

@@ -8,7 +8,6 @@ referee - tight, noise = referee - reference. The last one is what a certificate
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,8 @@ from aiida_pcm.science.failure import (
     spectral_norm,
 )
 from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.plain import number
+from aiida_pcm.science.split import rank
 from aiida_pcm.science.strata import element_block
 
 # Hardest first: a material belongs to the first stratum of which it holds an element, otherwise to the rest.
@@ -149,8 +150,8 @@ def measure(
             {
                 'id': str(materials.ids[row]),
                 'stratum': name,
-                'force': {kind: _number(d.row_force[row]) for kind, d in differences.items()},
-                'stress': {kind: _number(d.row_stress[row]) for kind, d in differences.items()},
+                'force': {kind: number(d.row_force[row]) for kind, d in differences.items()},
+                'stress': {kind: number(d.row_stress[row]) for kind, d in differences.items()},
                 'causes': {variant: causes[variant][row] for variant in VARIANTS if row in causes[variant]},
             }
             for row, name in zip(chosen['rows'], chosen['strata'], strict=True)
@@ -221,20 +222,12 @@ def _has_reference(materials: MaterialSet) -> Array:
 def _queues(materials: MaterialSet, eligible: Array) -> dict[str, list[int]]:
     """Eligible rows of each stratum, hardest stratum first, each in the order of the hash."""
     content = materials.content_sha256
-    order = sorted(np.flatnonzero(eligible).tolist(), key=lambda row: _rank(content, str(materials.ids[row])))
+    order = sorted(np.flatnonzero(eligible).tolist(), key=lambda row: rank(content, str(materials.ids[row])))
     queues: dict[str, list[int]] = {name: [] for name in (*STRATA, REST)}
     for row in order:
         queues[stratum(materials.elements(row))].append(row)
     return queues
 
 
-def _rank(content: str, name: str) -> str:
-    return hashlib.sha256(f'{content}|{name}'.encode()).hexdigest()
-
-
 def _ids(materials: MaterialSet, rows: Array) -> list[str]:
     return [str(name) for name in materials.ids[rows]]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -8,6 +8,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: What `unpack` raises for a file that `pack` did not write.
 UNREADABLE = (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, TypeError, ValueError, zlib.error)
+ABOUT = 'about.json'
 
 
 def sha256(about: str, columns: Mapping[str, NDArray[Any]]) -> str:
@@ -52,3 +54,24 @@ def unpack(content: bytes, about: str) -> tuple[Any, dict[str, NDArray[Any]]]:
             if name.endswith('.npy')
         }
         return json.loads(archive.read(about)), columns
+
+
+class Frozen:
+    """What was fitted, as plain numbers: named by their hash, and kept in a file of their own."""
+
+    def _about(self) -> str:
+        """JSON of all that is no array."""
+        raise NotImplementedError
+
+    def _columns(self) -> Mapping[str, NDArray[Any]]:
+        """All arrays, by name."""
+        raise NotImplementedError
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all numbers and names, independent of the file that holds them."""
+        return sha256(self._about(), self._columns())
+
+    def to_bytes(self) -> bytes:
+        """An npz file; nothing is pickled."""
+        return pack((ABOUT, self._about()), self._columns(), zipfile.ZIP_DEFLATED)

@@ -45,16 +45,35 @@ def quantity(materials: MaterialSet) -> str:
     return str(stated['quantity'])
 
 
+def models(materials: MaterialSet) -> list[str]:
+    """Names of the models whose predictions came with the data set."""
+    return [str(model) for model in (materials.metadata.get('predictions') or {}).get('models', ())]
+
+
+def column_name(of: str, model: str) -> str:
+    """Among the features of a data set, the name of the column with a model's predictions of a quantity."""
+    return f'{of}:{model}'
+
+
 def column(materials: MaterialSet, name: str) -> Array:
     """(n,) what the model predicted, nan where nothing was recorded.
 
     :raises PcmError: no predictions, or none of this model.
     """
-    of, known = quantity(materials), [str(model) for model in materials.metadata['predictions']['models']]
+    known = columns(materials, quantity(materials))
     if name not in known:
         raise PcmError(f'No predictions of {name!r} came with this data set.', f'Use one of {", ".join(known)}.')
-    found: Array = materials.features[f'{of}:{name}']
-    return found
+    return known[name]
+
+
+def columns(materials: MaterialSet, of: str) -> dict[str, Array]:
+    """(n,) predictions of a quantity by model, nan where nothing was recorded.
+
+    :raises PcmError: none came with the data set, or of another quantity.
+    """
+    if quantity(materials) != of:
+        raise PcmError(f'Nobody recorded predictions of {of} here.', f'Record them, or ask for {quantity(materials)}.')
+    return {model: materials.features[column_name(of, model)] for model in models(materials)}
 
 
 def check_source(materials: MaterialSet, arguments: Mapping[str, Any], of: str) -> None:

@@ -111,6 +111,11 @@ def e_value(failed: int, succeeded: int, bound: Fraction) -> Fraction:
     return Fraction(1 << failed) * Fraction((1 - 2 * bound) / (1 - bound)) ** succeeded
 
 
+def bound_of(document: Mapping[str, Any]) -> Fraction:
+    """p_U of a certificate, exact."""
+    return Fraction(document['bound']['num'], document['bound']['den'])
+
+
 def check_refutable(bound: Fraction) -> None:
     """Raise PcmError unless 0 <= bound < 1/2: who says that half may fail says too little to be refuted like this."""
     if not 0 <= bound < Fraction(1, 2):

@@ -9,10 +9,8 @@ equal weight of every row, calibration; and with that the invariance under repli
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.special import erf, expit, softmax
@@ -27,7 +25,6 @@ from aiida_pcm.science.features.base import PRE_DFT
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.risk import RiskModel, Settings, fit
 
-ABOUT = 'about.json'
 HEAD_WIDTH = 8
 PROPERTIES = ('formation_energy', 'force')
 _EPSILON = 1e-5  # torch's, of LayerNorm
@@ -41,7 +38,7 @@ _LAYERS = (
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeModel:
+class ProbeModel(npz.Frozen):
     """A fitted classifier, frozen: plain numbers, named by their hash.
 
     :param weights: float32 by the names of the network in runner/probe_net.py.
@@ -104,20 +101,11 @@ class ProbeModel:
             importance[atoms] = share
         return probability, importance
 
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of all numbers and names, independent of the file that holds them."""
-        return npz.sha256(self._about(), self.weights)
-
-    def to_bytes(self) -> bytes:
-        """An npz file; nothing is pickled."""
-        return npz.pack((ABOUT, self._about()), self.weights, zipfile.ZIP_DEFLATED)
-
     @classmethod
     def from_bytes(cls, content: bytes) -> ProbeModel:
-        """Read what :meth:`to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
+        """Read what `to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
         try:
-            about, weights = npz.unpack(content, ABOUT)
+            about, weights = npz.unpack(content, npz.ABOUT)
             numbers = {name: float(about[name]) for name in ('tolerance', 'slope', 'intercept')}
             return cls(weights, str(about['of']), **numbers)
         except (PcmError, *npz.UNREADABLE) as error:
@@ -126,6 +114,9 @@ class ProbeModel:
     def _about(self) -> str:
         names = ('of', 'tolerance', 'slope', 'intercept')
         return json.dumps({name: getattr(self, name) for name in names}, sort_keys=True)
+
+    def _columns(self) -> Mapping[str, Array]:
+        return self.weights
 
     @property
     def _heads(self) -> int:

@@ -4,7 +4,7 @@
 resample is measured by its own standard error. ``grouped_bootstrap`` is for any other figure (area under a curve,
 coverage, median), of which nobody knows the standard error: the bias-corrected and accelerated interval, BCa, widened
 for few groups and where resamples vary less than the figure itself does, as those of an area do: that is measured by
-leaving groups out. Plain percentile intervals are too short, mostly above (docs/guarantees.md has the numbers).
+leaving groups out. Plain percentile intervals are too short, mostly above (docs/topics/guarantees.md has the numbers).
 
 Bootstrap-t and BCa: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall 1993, equations
 12.20 to 12.22 and 14.9 to 14.15. Standard error of a ratio over clusters: W. G. Cochran, Sampling Techniques, 3rd

@@ -58,9 +58,13 @@ def part_sha256(ids: Sequence[str] | Array, content_sha256: str, name: str) -> s
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def rank(content_sha256: str, name: str) -> str:
+    """Place of a group or row in an order that nobody chooses: sha256(content_sha256|name), 64 hexadecimal digits."""
+    return hashlib.sha256(f'{content_sha256}|{name}'.encode()).hexdigest()
+
+
 def _position(content_sha256: str, group: str) -> Fraction:
-    digest = hashlib.sha256(f'{content_sha256}|{group}'.encode()).digest()
-    return Fraction(int.from_bytes(digest, 'big'), 2 ** (8 * len(digest)))
+    return Fraction(int(rank(content_sha256, group), 16), 2**256)
 
 
 def _check_sha256(content_sha256: str) -> None:

@@ -14,6 +14,7 @@ from scipy.stats import binom
 
 from aiida_pcm.science.bounds import BOUND_DEN, upper_bound
 from aiida_pcm.science.materials import SEEN, Array, MaterialSet
+from aiida_pcm.science.multiple_testing import holm
 
 # By falling electronegativity (Pauling): the first that is present names the class.
 ANION_CLASSES = {
@@ -84,7 +85,7 @@ def by_cell(
     """Counts and bounds in cells of the rows inside the box.
 
     The p-value of a cell is that of 'the failure rate is at least the requested one', adjusted by Holm over the cells
-    of one table (S. Holm, Scand. J. Statist. 6, 65 (1979)); each p_u is at alpha by itself, for one cell named before.
+    of one table (`multiple_testing.holm`); each p_u is at alpha by itself, for one cell named before.
     Cells with fewer than 5 groups say ``unknown``.
 
     :param inside: (n,) bool, the rows that count.
@@ -126,8 +127,6 @@ def _cells(
 
 def _adjust(cells: dict[str, dict[str, Any]]) -> None:
     """Replace p-values by Holm's, in place."""
-    known = sorted((cell['p_value'], name) for name, cell in cells.items() if cell['p_value'] != 'unknown')
-    largest = 0.0
-    for rank, (p_value, name) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p_value))
-        cells[name]['p_value'] = largest
+    known = [cell for cell in cells.values() if cell['p_value'] != 'unknown']
+    for cell, p_value in zip(known, holm(np.array([cell['p_value'] for cell in known])).tolist(), strict=True):
+        cell['p_value'] = p_value

@@ -23,9 +23,7 @@ reference's distance, and rows that it has too low come near by its own, so both
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -37,8 +35,9 @@ from scipy.stats import t
 
 from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.failure import Evaluation, force_ratio, row_maximum
+from aiida_pcm.science.failure import Evaluation, both_ways_of_failing, force_ratio, row_maximum
 from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.multiple_testing import holm
 from aiida_pcm.science.resampling import RESAMPLES, grouped_bootstrap, grouped_mean
 
 HYPOTHESIS = 'potentials underpredict energies, more so for many degrees of freedom and near the hull'
@@ -190,16 +189,6 @@ def tolerance_table(materials: MaterialSet, symprec: float, symprecs: Sequence[f
     return table
 
 
-def holm(p_values: Array) -> Array:
-    """p-values adjusted for looking at all of them (S. Holm, Scand. J. Statist. 6, 65 (1979)); nan stays nan."""
-    p_values = np.asarray(p_values, dtype=float)
-    known = np.flatnonzero(np.isfinite(p_values))
-    order = known[np.argsort(p_values[known], kind='stable')]
-    adjusted = np.full(len(p_values), np.nan)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(np.arange(len(order), 0, -1) * p_values[order]))
-    return adjusted
-
-
 def under_prediction(error: Array, groups: Array) -> float:
     """p-value of 'the mean error is not below zero', for rows that come in groups.
 
@@ -287,7 +276,7 @@ def force_slope(materials: MaterialSet, dft: Array, model: Array, seed: int, res
     finite = np.isfinite(dft + model).all(axis=1)
     used = row_maximum(materials, (~finite).astype(float)) == 0
     products = [np.where(finite, (dft * of).sum(axis=1), 0.0) for of in (model, dft)]
-    atom = np.repeat(np.arange(len(materials)), np.diff(materials.offsets))
+    atom = materials.rows_of_atoms
     both, own = (np.bincount(atom, weights=of, minlength=len(materials))[used] for of in products)
     groups = materials.groups[used]
     low, high = (
@@ -381,7 +370,7 @@ def audit(
 def recorded_models(materials: MaterialSet) -> dict[str, Evaluation]:
     """Predictions of all models that came with a data set; PcmError where none did."""
     recorded.quantity(materials)
-    return {name: recorded.recall(materials, name)[0] for name in materials.metadata['predictions']['models']}
+    return {name: recorded.recall(materials, name)[0] for name in recorded.models(materials)}
 
 
 def _forces(materials: MaterialSet, evaluation: Evaluation, seed: int, resamples: int) -> dict[str, Any]:
@@ -522,7 +511,7 @@ def _symmetry(materials: MaterialSet, row: int, symprec: float) -> tuple[float, 
     """Space group, operations, free lattice parameters, free coordinates, atoms of the primitive cell; nan for none."""
     span, cell = materials.atom_slice(row), materials.cells[row]
     crystal: Any = (cell, materials.positions[span] @ np.linalg.inv(cell), materials.numbers[span])
-    with _both_ways_of_failing():
+    with both_ways_of_failing():
         try:
             found: Any = spglib.get_symmetry_dataset(crystal, symprec=symprec)
         except spglib.SpglibError:
@@ -536,14 +525,6 @@ def _symmetry(materials: MaterialSet, row: int, symprec: float) -> tuple[float, 
     free = sum(_of_point_group(_without_dots(symbols[first]))[2] for first in firsts)
     primitive = len(np.unique(found.mapping_to_primitive))
     return float(found.number), operations, lattice, free - origin, primitive
-
-
-@contextmanager
-def _both_ways_of_failing() -> Iterator[None]:
-    """spglib 2.7 and 2.8 announce that failures become exceptions: None and exceptions are both handled here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)
-        yield
 
 
 def _without_dots(symbol: str) -> str:
@@ -563,6 +544,6 @@ def _of_point_group(symbol: str) -> tuple[int, int, int]:
 @cache
 def _point_groups() -> dict[int, str]:
     """Point group of every space group; settings of one space group differ in their axes alone."""
-    with _both_ways_of_failing():
+    with both_ways_of_failing():
         types: list[Any] = [spglib.get_spacegroup_type(number) for number in range(1, _N_HALL_NUMBERS + 1)]
     return {int(of.number): str(of.pointgroup_international) for of in types}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -26,7 +25,10 @@ from aiida_pcm.science.failure import (
     spectral_norm,
 )
 from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.plain import number
+from aiida_pcm.science.split import rank
 
+ROLES = ('worst', 'controls')
 NOT_VALIDATED = 'not validated'
 NO_CAUSE = 'no cause recorded'
 
@@ -34,7 +36,8 @@ NO_CAUSE = 'no cause recorded'
 def costs(materials: MaterialSet, settings: Mapping[str, Any]) -> Array:
     """(n,) relative cost of each row: electrons x k-points x plane waves.
 
-    :param settings: ``cutoffs`` (Ry) and ``valence`` electrons by element, ``kpoints_distance`` {metal, other} (1/A).
+    :param settings: ``cutoffs`` (Ry) and ``valence`` electrons by element, ``kpoints_distance`` by
+        `dft.bonding` (1/A).
     """
     values = []
     for row in range(len(materials)):
@@ -108,7 +111,7 @@ def select(
     worst, passed_over = affordable(by_error, n=n_worst)
     part = materials.metadata.get('part_sha256') or materials.content_sha256
     by_hash = sorted(
-        np.flatnonzero(rows_inside(table, box) & known).tolist(), key=lambda row: _rank(materials, part, row)
+        np.flatnonzero(rows_inside(table, box) & known).tolist(), key=lambda row: rank(part, str(materials.ids[row]))
     )
     controls, also_passed_over = affordable((row for row in by_hash if row not in worst), n=n_controls)
     left_out = dict.fromkeys(also_passed_over, 'controls') | dict.fromkeys(passed_over, 'worst')
@@ -121,8 +124,8 @@ def select(
             {
                 'id': str(materials.ids[row]),
                 'role': left_out[row],
-                'error': _number(table.errors.error[row]),
-                'cost': _number(dear[row]),
+                'error': number(table.errors.error[row]),
+                'cost': number(dear[row]),
             }
             for row in order
         ],
@@ -188,15 +191,14 @@ def compare(
         the judgement: ``confirmed``, ``withdrawn``, ``no failure``, ``fails against the referee``, ``no prediction`` or
         ``not validated``. None stands for what is not known, and for a ratio with a model that predicts no force.
     """
-    roles = {int(row): role for role in ('worst', 'controls') for row in candidates[role]}
-    ours_runs = {row: run for row, run in runs.items() if row in roles}
-    referee = materials.with_references(reference_columns(materials, ours_runs), [''] * len(materials))
+    roles = {int(row): role for role in ROLES for row in candidates[role]}
+    converged = {row: run for row, run in runs.items() if row in roles}
+    referee = materials.with_references(reference_columns(materials, converged), [''] * len(materials))
     ours, theirs = errors(quantity, materials, evaluation), errors(quantity, referee, evaluation)
     judgements = _judgements(ours, theirs, tolerance, noise_of(materials, ours.of))
     noise, stress_noise = _force_noise(materials, referee), _stress_noise(materials, referee)
-    predicted = np.where(
-        np.repeat(evaluation.status == 0, np.diff(materials.offsets))[:, None], evaluation.forces, np.nan
-    )
+    has_value = (evaluation.status == 0)[materials.rows_of_atoms]
+    predicted = np.where(has_value[:, None], evaluation.forces, np.nan)
     order = sorted(roles)
     ratio = _ratios(materials, referee, predicted, order, seed)
     spent, estimated = seconds or {}, candidates.get('costs', {})
@@ -204,40 +206,42 @@ def compare(
         {
             'id': str(materials.ids[row]),
             'role': roles[row],
-            'converged': row in runs,
-            'cause': '' if row in runs else causes.get(row, NO_CAUSE),
-            'error': _number(ours.error[row]),
-            'error_against_referee': _number(theirs.error[row]),
-            'force_ratio': _number(ratio.ratio[place]),
-            'reference_noise': _number(noise[row]),
-            'reference_stress_noise': _number(stress_noise[row]),
+            'converged': row in converged,
+            'cause': '' if row in converged else causes.get(row, NO_CAUSE),
+            'error': number(ours.error[row]),
+            'error_against_referee': number(theirs.error[row]),
+            'force_ratio': number(ratio.ratio[place]),
+            'reference_noise': number(noise[row]),
+            'reference_stress_noise': number(stress_noise[row]),
             'cost': estimated.get(str(materials.ids[row])),
-            'seconds': spent.get(row) if row in runs else None,
-            'judgement': judgements[row] if row in runs else NOT_VALIDATED,
+            'seconds': spent.get(row) if row in converged else None,
+            'judgement': judgements[row] if row in converged else NOT_VALIDATED,
         }
         for place, row in enumerate(order)
     ]
+    by_role = {role: _ratios(materials, referee, predicted, sorted(candidates[role]), seed) for role in ROLES}
     return {
-        'submitted': len(roles),
-        'converged': len(ours_runs),
-        'median_force_ratio': _number(ratio.median),
-        'force_ratio_interval': [_number(ratio.low), _number(ratio.high)],
-        'force_ratios_left_out': ratio.small + ratio.missing,
-        'largest_reference_noise': _largest(noise),
-        'largest_reference_stress_noise': _largest(stress_noise),
+        **_scalars(rows, ratio, noise, stress_noise),
         'too_dear': list(candidates['too_dear']),
         'passed_over': list(candidates.get('passed_over', [])),
         'max_cost': candidates['max_cost'],
-        'by_role': {
-            role: _summary(
-                [row for row in rows if row['role'] == role],
-                _ratios(materials, referee, predicted, sorted(candidates[role]), seed),
-            )
-            for role in ('worst', 'controls')
-        },
+        'by_role': {role: _summary([row for row in rows if row['role'] == role], of) for role, of in by_role.items()},
         'not_converged': dict(Counter(row['cause'] for row in rows if not row['converged'])),
         'seconds': _total([row['seconds'] for row in rows]),
         'rows': rows,
+    }
+
+
+def _scalars(rows: Sequence[Mapping[str, Any]], ratio: ForceRatio, noise: Array, stress_noise: Array) -> dict[str, Any]:
+    """What a certificate prints of a validation."""
+    return {
+        'submitted': len(rows),
+        'converged': sum(row['converged'] for row in rows),
+        'median_force_ratio': number(ratio.median),
+        'force_ratio_interval': [number(ratio.low), number(ratio.high)],
+        'force_ratios_left_out': ratio.small + ratio.missing,
+        'largest_reference_noise': _largest(noise),
+        'largest_reference_stress_noise': _largest(stress_noise),
     }
 
 
@@ -255,14 +259,10 @@ def _summary(rows: Sequence[Mapping[str, Any]], ratio: ForceRatio) -> dict[str, 
         'submitted': len(rows),
         'converged': sum(row['converged'] for row in rows),
         'judgements': dict(Counter(row['judgement'] for row in rows)),
-        'median_force_ratio': _number(ratio.median),
-        'force_ratio_interval': [_number(ratio.low), _number(ratio.high)],
+        'median_force_ratio': number(ratio.median),
+        'force_ratio_interval': [number(ratio.low), number(ratio.high)],
         'force_ratios_used': ratio.used,
     }
-
-
-def _rank(materials: MaterialSet, part: str, row: int) -> str:
-    return hashlib.sha256(f'{part}|{materials.ids[row]}'.encode()).hexdigest()
 
 
 def _atoms(materials: MaterialSet, rows: Sequence[int]) -> Array:
@@ -311,7 +311,3 @@ def _total(values: Sequence[float | None]) -> float | None:
 def _largest(values: Array) -> float | None:
     """The largest number among them; None where there is none."""
     return max((float(value) for value in values if np.isfinite(value)), default=None)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

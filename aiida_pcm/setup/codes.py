@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.setup.profile import COMPUTER
 from aiida_pcm.setup.steps import Step
 
 if TYPE_CHECKING:
-    from aiida.orm import AbstractCode
+    from aiida.orm import AbstractCode, Computer
 
 PW_REMEDY = 'Install Quantum ESPRESSO (Debian: apt-get install quantum-espresso), then: aiida-pcm setup'
 
@@ -22,6 +23,7 @@ class CodeSpec:
 
     :param role: the key under which the audit takes it.
     :param executable: full path, or None where the machine has none.
+    :param computer: label of the computer that runs it.
     """
 
     role: str
@@ -31,29 +33,72 @@ class CodeSpec:
     description: str
     prepend: str = ''
     remedy: str = 'Make the codes again: aiida-pcm setup'
+    computer: str = COMPUTER
 
     @property
     def full_label(self) -> str:
         """Label as verdi takes it."""
-        return f'{self.label}@{COMPUTER}'
+        return f'{self.label}@{self.computer}'
 
 
 def specs() -> tuple[CodeSpec, ...]:
     """The three codes, with the executables that this machine has."""
     # sys.executable is not resolved: a virtual environment is found by the path of its link to Python.
+    return _specs(COMPUTER, sys.executable, shutil.which('pw.x'), PW_REMEDY)
+
+
+def specs_on(computer: str, python: str | None = None, pw: str | None = None) -> tuple[CodeSpec, ...]:
+    """The three codes on a computer that the user made with verdi.
+
+    :param python: full path there of a Python with the potentials and Lean; by default this one, where the computer
+        has the files of this machine.
+    :param pw: full path of pw.x there; by default this machine's, likewise.
+    :raises PcmError: there is no such computer, it is not configured, or nobody said which Python it has.
+    """
+    here = find_computer(computer).transport_type == 'core.local'
+    if python is None and not here:
+        raise PcmError(
+            f'{computer} is another machine, and nobody said which Python it has.',
+            f'Say which: aiida-pcm setup --computer {computer} --python PATH --pw PATH',
+        )
+    pw = pw or (shutil.which('pw.x') if here else None)
+    remedy = f'Say where it is: aiida-pcm setup --computer {computer} --pw PATH'
+    return _specs(computer, python or sys.executable, pw, remedy)
+
+
+def _specs(computer: str, python: str, pw: str | None, remedy: str) -> tuple[CodeSpec, ...]:
     return (
-        CodeSpec('model', 'pcm-python', 'pcm.evaluate', sys.executable, 'Python with the potentials'),
+        CodeSpec('model', 'pcm-python', 'pcm.evaluate', python, 'Python with the potentials', computer=computer),
         CodeSpec(
             'pw',
             'pw',
             'quantumespresso.pw',
-            shutil.which('pw.x'),
+            pw,
             'pw.x of Quantum ESPRESSO, serial',
             'export OMP_NUM_THREADS=1',
-            PW_REMEDY,
+            remedy,
+            computer,
         ),
-        CodeSpec('lean', 'pcm-lean', 'pcm.lean', sys.executable, 'Python with Lean'),
+        CodeSpec('lean', 'pcm-lean', 'pcm.lean', python, 'Python with Lean', computer=computer),
     )
+
+
+def find_computer(label: str) -> Computer:
+    """A computer of the loaded profile that can be used.
+
+    :raises PcmError: there is none of this label, or it is not configured.
+    """
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+
+    try:
+        computer = orm.load_computer(label)
+    except NotExistent as error:
+        raise PcmError(f'There is no computer {label}.', 'Make it: verdi computer setup') from error
+    if not computer.is_configured:
+        remedy = f'Configure it: verdi computer configure {computer.transport_type} {label}'
+        raise PcmError(f'The computer {label} is not configured.', remedy)
+    return computer
 
 
 def find_code(spec: CodeSpec) -> AbstractCode | None:
@@ -75,7 +120,7 @@ def get_or_create_code(spec: CodeSpec) -> Step:
     from aiida import orm
 
     code = find_code(spec)
-    if code is not None and (shutil.which(str(code.get_executable())) or spec.executable is None):
+    if code is not None and (_is_there(code) or spec.executable is None):
         return Step(spec.full_label, 'found', str(code.get_executable()))
     if spec.executable is None:
         return Step(spec.full_label, 'missing', f'{spec.description}: not on this machine', spec.remedy)
@@ -83,7 +128,7 @@ def get_or_create_code(spec: CodeSpec) -> Step:
         code.label = f'{spec.label}-gone-{code.pk}'
         code.is_hidden = True
     orm.InstalledCode(
-        computer=orm.load_computer(COMPUTER),
+        computer=orm.load_computer(spec.computer),
         filepath_executable=spec.executable,
         label=spec.label,
         description=spec.description,
@@ -94,6 +139,12 @@ def get_or_create_code(spec: CodeSpec) -> Step:
     return Step(spec.full_label, 'made', spec.executable)
 
 
-def audit_codes() -> dict[str, AbstractCode | None]:
-    """The codes of the loaded profile by role (``model``, ``pw``, ``lean``); None where there is none."""
-    return {spec.role: find_code(spec) for spec in specs()}
+def _is_there(code: AbstractCode) -> bool:
+    """Whether the executable can be found; on another machine nobody looks."""
+    elsewhere = code.computer is not None and code.computer.transport_type != 'core.local'
+    return elsewhere or shutil.which(str(code.get_executable())) is not None
+
+
+def audit_codes(computer: str = COMPUTER) -> dict[str, AbstractCode | None]:
+    """The codes on a computer of the loaded profile by role (``model``, ``pw``, ``lean``); None where there is none."""
+    return {spec.role: find_code(replace(spec, computer=computer)) for spec in specs()}

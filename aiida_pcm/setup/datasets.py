@@ -5,17 +5,18 @@ Nothing of either is in this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiida_pcm.readers.build import Imported, build
-from aiida_pcm.readers.files import read, rows_of, source_sha256
+from aiida_pcm.readers.files import Row, read, rows_of, source_sha256
 from aiida_pcm.readers.manifest import Manifest
 from aiida_pcm.science import dcdft
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.materials import MaterialSet
+from aiida_pcm.setup.steps import Told, nobody
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -35,15 +36,23 @@ class GroupRead:
     imported: Imported
 
 
-def read_file(path: Path, stated: Mapping[str, Any]) -> Imported:
+def read_file(path: Path, stated: Mapping[str, Any], told: Told = nobody) -> Imported:
     """The data set in a file or folder; nothing is stored.
 
     :param stated: a manifest, see readers.manifest.
+    :param told: is told how many rows were read.
     :raises PcmError: what is wrong with the manifest, the file or its rows.
     """
     manifest = Manifest.from_dict(stated)
-    rows = read(path, manifest)
+    rows = _counted(read(path, manifest), told)
     return build(rows, manifest, {'source': path.name, 'source_sha256': source_sha256(path) if path.exists() else ''})
+
+
+def _counted(rows: Iterable[Row], told: Told) -> Iterator[Row]:
+    for number, row in enumerate(rows, 1):
+        yield row
+        told('rows', number, None)
+    told('what is wrong with them', 0, None)
 
 
 def collect(read: GroupRead) -> DatasetData:

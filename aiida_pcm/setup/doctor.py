@@ -59,8 +59,15 @@ def examine(profile: str | None = None) -> dict[str, Any]:
         empty where nothing is to be done.
     """
     checks = list(_checks(profile))
+    loaded = next((check.detail for check in checks if check.name == 'profile' and check.ok), profile)
     shown = [
-        {'name': c.name, 'ok': c.ok, 'detail': c.detail, 'remedy': '' if c.ok else c.remedy, 'needed': c.needed}
+        {
+            'name': c.name,
+            'ok': c.ok,
+            'detail': c.detail,
+            'remedy': '' if c.ok else profiles.in_profile(c.remedy, loaded),
+            'needed': c.needed,
+        }
         for c in checks
     ]
     return {'ready': all(check.ok for check in checks if check.needed), 'checks': shown}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -24,6 +25,8 @@ DATABASE = 'database.sqlite'
 BROKER = 'core.zeromq'
 OPTIONS = {
     'runner.poll.interval': 1,
+    # A worker is given half a minute to end its work; AiiDA's client gives up after 20 s, and `daemon stop` fails.
+    'daemon.timeout': 90,
     # Jobs only: a job is keyed by its runner's hash; a calcfunction does not know that the science behind it changed.
     'caching.enabled_for': [
         'aiida.calculations:pcm.evaluate',
@@ -44,6 +47,21 @@ def find_verdi() -> None:
         os.environ['PATH'] = os.pathsep.join([os.environ.get('PATH', os.defpath), str(Path(sys.executable).parent)])
 
 
+def check_folder() -> None:
+    """Whether AiiDA can write where it keeps everything; it would say so itself, on import and in other words.
+
+    :raises PcmError: where it cannot.
+    """
+    named = os.environ.get('AIIDA_PATH', '').partition(os.pathsep)[0]
+    folder = Path(named or Path.home()).expanduser().absolute() / '.aiida'
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise PcmError(
+            f'AiiDA keeps its data in {folder}, and may not write there.', 'Name another: export AIIDA_PATH=FOLDER'
+        )
+
+
 def choose(name: str | None, config: Config) -> str:
     """The profile to work in: the one named, otherwise ``pcm``, otherwise AiiDA's default.
 
@@ -57,6 +75,11 @@ def choose(name: str | None, config: Config) -> str:
         known = ', '.join(sorted(names)) or 'none'
         raise PcmError(f'There is no profile {chosen} (known: {known}).', f'Make it: aiida-pcm -p {chosen} setup')
     return chosen
+
+
+def in_profile(remedy: str, profile: str | None) -> str:
+    """A remedy whose commands mean this profile: without a name they mean ``pcm``, whichever is at work."""
+    return remedy if profile in (None, PROFILE) else re.sub(r'\baiida-pcm (?!-)', f'aiida-pcm -p {profile} ', remedy)
 
 
 def load(name: str | None = None) -> str:
@@ -126,7 +149,10 @@ def _let_readers_in(storage: Path) -> str:
 
 
 def get_or_create_computer(label: str = COMPUTER) -> Step:
-    """Make this machine a computer of the loaded profile: no scheduler, no waiting between polls, one process a job."""
+    """Make this machine a computer of the loaded profile: no scheduler, no waiting between polls, one process a job.
+
+    :raises PcmError: where the label is that of another machine which is not configured.
+    """
     from aiida import orm
     from aiida.common.exceptions import NotExistent
 

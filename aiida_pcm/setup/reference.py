@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
-import tempfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiida_pcm.science.certificate import UnreadableError
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.setup import datasets
 from aiida_pcm.setup.steps import Step
@@ -70,8 +69,9 @@ def import_reference(folder: Path | None = None) -> DatasetData:
     if dataset is None:
         try:
             _import(reference.archive)
-        except AiidaException as error:
-            raise PcmError(f'The archive of the reference cannot be imported: {error}', REMEDY) from error
+        except (AiidaException, UnreadableError) as error:
+            first = str(error).partition('\n')[0]
+            raise PcmError(f'The archive of the reference cannot be imported: {first}', REMEDY) from error
         dataset = find(reference)
     if dataset is None or dataset.content_sha256 != reference.content_sha256:
         raise PcmError(
@@ -108,16 +108,9 @@ def get_or_import(folder: Path | None = None) -> Step:
 
 def _import(archive: Path) -> None:
     """Import an archive; one of an older AiiDA is migrated first, as a copy."""
-    from aiida.common.exceptions import IncompatibleStorageSchema
     from aiida.tools.archive import import_archive
-    from aiida.tools.archive.abstract import get_format
 
-    logging.getLogger('aiida.export').setLevel(logging.WARNING)  # a line for every table is no news
-    try:
-        import_archive(archive, create_group=False)
-    except IncompatibleStorageSchema:
-        archive_format = get_format()
-        with tempfile.TemporaryDirectory() as folder:
-            head = Path(folder) / 'head.aiida'
-            archive_format.migrate(archive, head, archive_format.latest_version)
-            import_archive(head, create_group=False)
+    from aiida_pcm.graph.sharing import at_head
+
+    with at_head(archive) as head:
+        import_archive(head, create_group=False)

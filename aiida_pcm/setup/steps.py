@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 State = Literal['made', 'found', 'missing']
+# What is worked on, how many of it are done, and of how many, or None: for whoever shows it.
+Told = Callable[[str, int, int | None], None]
+
+
+def nobody(what: str, done: int, total: int | None) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)

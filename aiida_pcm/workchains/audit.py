@@ -18,11 +18,12 @@ from aiida_pcm.graph import selftests
 from aiida_pcm.groups.audit import collect
 from aiida_pcm.science.certification import parse_rate
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.failure import get_property
+from aiida_pcm.science.failure import Property, get_property
 from aiida_pcm.science.features import own_features
 from aiida_pcm.science.parts import divide
 from aiida_pcm.workchains import checks
 from aiida_pcm.workchains.certify import CertifyWorkChain
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.envelope import EnvelopeWorkChain
 from aiida_pcm.workchains.falsify import FalsifyWorkChain
 from aiida_pcm.workchains.protocol import load
@@ -165,7 +166,7 @@ class AuditWorkChain(WorkChain):
         builder.envelope.settings = orm.Dict(inputs['envelope']['settings'])
         builder.envelope.seed = orm.Int(inputs['envelope']['seed'])
         builder.lean.code = codes['lean']
-        if codes['pw'] is not None and not (wanted.scanned or wanted.formed):
+        if codes['pw'] is not None and not _is_too_much(wanted):
             validate = ValidateWorkChain.get_builder_from_protocol(codes['pw'], dataset, overrides=inputs)
             builder.validate._merge(_without(validate, *VALIDATE_OWN))
         return builder
@@ -241,7 +242,13 @@ class AuditWorkChain(WorkChain):
         """Whether there is a Quantum ESPRESSO to ask."""
         if 'validate' in self.inputs and 'code' in self.inputs.validate:
             return True
-        self.report('not validated: no code for pw.x was given')
+        wanted = get_property(self.inputs.property.value)
+        why = (
+            f'nobody asks Quantum ESPRESSO about {wanted.name}'
+            if _is_too_much(wanted)
+            else 'no code for pw.x was given'
+        )
+        self.report(f'not validated: {why}')
         return False
 
     def validate(self) -> None:
@@ -291,11 +298,16 @@ def _require(codes: Mapping[str, orm.AbstractCode | None]) -> None:
             raise PcmError(f'There is no code for {what}.', 'Make it: aiida-pcm setup')
 
 
+def _is_too_much(wanted: Property) -> bool:
+    """Whether more than one run of pw.x would be needed for a value, so that it is not validated."""
+    return wanted.scanned or wanted.formed
+
+
 def _without(builder: ProcessBuilder, *names: str) -> dict[str, Any]:
     return {name: value for name, value in builder._inputs(prune=True).items() if name not in names}
 
 
 def _reason(node: orm.ProcessNode) -> str:
     if node.exit_status is None:
-        return f'{node.process_label}<{node.pk}> was ended by {node.exception or "somebody"}'
-    return f'{node.process_label}<{node.pk}> has exit status {node.exit_status}: {node.exit_message}'
+        return f'{name_of(node)} was ended by {node.exception or "somebody"}'
+    return f'{name_of(node)} has exit status {node.exit_status}: {node.exit_message}'

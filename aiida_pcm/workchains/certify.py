@@ -17,6 +17,7 @@ from aiida_pcm.graph.ledger import find_certificate, use_of, was_drawn_beside
 from aiida_pcm.science.certificate import use_key
 from aiida_pcm.science.certification import make_claim, parse_rate
 from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
 
@@ -150,9 +151,7 @@ class CertifyWorkChain(WorkChain):
         chain, inputs = self.ctx.evaluation, self.inputs
         # A part on which every prediction failed is a result too, and the rows say so.
         if 'evaluation' not in chain.outputs:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(
-                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
-            )
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=name_of(chain), reason=chain.exit_message)
         scored = {'risk': inputs.risk} if 'risk' in inputs else {}
         table = tabulate(inputs.dataset, chain.outputs.evaluation, inputs.property, inputs.features, **scored)
         names = ('replicates', 'validation', 'query_log', 'selftest', 'risk_report')
@@ -168,7 +167,7 @@ class CertifyWorkChain(WorkChain):
     def seal(self) -> ExitCode | None:
         """Put the proof under the certificate."""
         if not self.ctx.lean.is_finished_ok:
-            reason = f'{self.ctx.lean.exit_message} (LeanCalculation<{self.ctx.lean.pk}>)'
+            reason = f'{self.ctx.lean.exit_message} ({name_of(self.ctx.lean)})'
             return self.exit_codes.ERROR_LEAN_FAILED.format(reason=reason)
         proof = self.ctx.lean.outputs.proof
         certificate = seal_certificate(self.ctx.draft, proof)

@@ -1,4 +1,4 @@
-"""Checks of inputs that several work chains share; each returns a message for AiiDA's validators, or None."""
+"""Checks of inputs that work chains share: a check raises PcmError, a validator returns its two lines or None."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiida_pcm.data.model import ModelData
 from aiida_pcm.science import recorded
 from aiida_pcm.science.certification import check_noise, parse_rate
 from aiida_pcm.science.conventions import PcmError, check_comparable
-from aiida_pcm.science.failure import check_tolerance, get_property
+from aiida_pcm.science.failure import PROPERTIES, check_tolerance, get_property
 from aiida_pcm.science.features import known_before_dft
 from aiida_pcm.science.features.scores import is_of, is_score
 from aiida_pcm.science.formation import check_references
@@ -44,14 +44,20 @@ def comparison(inputs: Mapping[str, Any]) -> None:
         return  # a missing or mistyped port has its own message
     wanted, reference = get_property(quantity.value), dataset.convention
     if reference is None:
-        raise PcmError(f'Data set {dataset.label} has no reference values.', 'Compute or import a reference first.')
+        raise PcmError(f'Data set {_called(dataset)} has no reference values.', 'Compute or import a reference first.')
     materials = dataset.materials
     if model.is_recorded:
         recorded.check_source(materials, model.base.attributes.get('arguments'), wanted.name)
     elif not materials.has_structures:
         raise PcmError(
-            f'Data set {dataset.label} has compositions and no structures: a model cannot be asked.',
+            f'Data set {_called(dataset)} has compositions and no structures: a model cannot be asked.',
             'Import the structures, or audit predictions that came with it: aiida-pcm audit recorded:NAME DATASET.',
+        )
+    if wanted.reference not in materials.references and not wanted.formed:  # formable has its own words
+        has = [known.name for known in PROPERTIES.values() if known.reference in materials.references]
+        raise PcmError(
+            f'Data set {_called(dataset)} has no reference for {wanted.name}.',
+            f'It has one for {", ".join(has) or "no property"}: compute what is missing, or audit one of these.',
         )
     elements = (materials.elements(row) for row in range(len(materials)))
     check_comparable(wanted.quantity, model.convention, reference, elements)
@@ -61,6 +67,10 @@ def comparison(inputs: Mapping[str, Any]) -> None:
     if 'tolerance' in inputs:
         check_tolerance(wanted.name, inputs['tolerance'].value)
         check_noise(materials, wanted, inputs['tolerance'].value)
+
+
+def _called(dataset: DatasetData) -> str:
+    return dataset.label or str(dataset.base.attributes.get('label', ''))
 
 
 def certified(inputs: Mapping[str, Any]) -> None:
@@ -104,7 +114,7 @@ def formable(inputs: Mapping[str, Any]) -> None:
         return
     materials, given = dataset.materials, inputs.get('elemental_references', dataset)
     if 'formation_energy' not in materials.references:
-        raise PcmError(f'Data set {dataset.label} has no formation energies.', 'Import it with this column.')
+        raise PcmError(f'Data set {_called(dataset)} has no formation energies.', 'Import it with this column.')
     try:
         references = references_of(given)
     except PcmError as error:
@@ -151,7 +161,6 @@ def add_max_concurrent(spec: Any, help: str) -> None:
     spec.input('max_concurrent', valid_type=int, non_db=True, default=1, validator=positive_validator, help=help)
 
 
-comparison_validator = as_validator(comparison)
 certified_validator = as_validator(certified)
 searched_validator = as_validator(searched)
 rate_validator = as_validator(_rate)

@@ -18,6 +18,7 @@ from aiida_pcm.science.comparison import ENERGY_WINDOW, SIGNED, Entrant, check_t
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import check_tolerance, get_property
 from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
 
@@ -139,7 +140,7 @@ class CompareWorkChain(WorkChain):
         for name in self.ctx.running:
             chain = self.ctx[f'run_{name}']
             if not chain.is_finished_ok:
-                process, reason = f'{chain.process_label}<{chain.pk}>', str(chain.exit_message)
+                process, reason = name_of(chain), str(chain.exit_message)
                 return self.exit_codes.ERROR_EVALUATION_FAILED.format(model=name, process=process, reason=reason)
             self.ctx.done[name] = chain.outputs.evaluation
             self.report(f'{name}: {len(self.ctx.done)} of {len(self.inputs.models)} models evaluated')

@@ -19,6 +19,7 @@ from aiida_pcm.science.split import SEARCH_SHARE
 from aiida_pcm.science.strategies import EXTERNAL
 from aiida_pcm.science.strategies.external import Player
 from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
 
@@ -42,7 +43,7 @@ class FalsifyWorkChain(WorkChain):
             'transcript',
             valid_type=orm.SinglefileData,
             required=False,
-            help='What an external player said when it played before, see docs/adversaries.md; no command is run.',
+            help='What an external player said when it played before, see docs/how-to/adversary.md; no command is run.',
         )
         spec.inputs.validator = checks.searched_validator
         spec.outline(cls.evaluate, cls.inspect_evaluate, cls.search)
@@ -90,9 +91,7 @@ class FalsifyWorkChain(WorkChain):
         """Hand on what the model said."""
         chain = self.ctx.evaluation
         if not chain.is_finished_ok:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(
-                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
-            )
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=name_of(chain), reason=chain.exit_message)
         self.out_many(self.exposed_outputs(chain, EvaluateBaseWorkChain))
         return None
 

@@ -17,6 +17,7 @@ from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.guard import needs_model
 from aiida_pcm.science.recorded import KIND
 from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.risk import asking_for_features
@@ -104,9 +105,7 @@ class GuardWorkChain(WorkChain):
         """Materials without a prediction have no value, and are outside."""
         chain = self.ctx.evaluation
         if 'evaluation' not in chain.outputs:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(
-                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
-            )
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=name_of(chain), reason=chain.exit_message)
         self.out('evaluation', chain.outputs.evaluation)
         return None
 

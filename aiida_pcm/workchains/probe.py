@@ -10,10 +10,11 @@ from aiida.engine import ExitCode, ProcessBuilder, WorkChain, while_
 
 from aiida_pcm.calculations.probe_train import ProbeTrainCalculation
 from aiida_pcm.data.dataset import DatasetData
+from aiida_pcm.workchains.ended import how, name_of
 from aiida_pcm.workchains.protocol import load
 
 # Only what another job can mend: it takes up the checkpoints of the one that was killed.
-RESTARTABLE = (312,)
+RESTARTABLE = (ProbeTrainCalculation.spec().exit_codes['ERROR_INTERRUPTED'].status,)
 
 
 class ProbeWorkChain(WorkChain):
@@ -66,7 +67,7 @@ class ProbeWorkChain(WorkChain):
         self.ctx.attempts = self.ctx.get('attempts', 0) + 1
         inputs['metadata']['call_link_label'] = f'train_iteration_{self.ctx.attempts}'
         job = self.submit(ProbeTrainCalculation, **inputs)
-        self.report(f'{_name(job)} learns from {job.inputs.dataset.n_rows} rows')
+        self.report(f'{name_of(job)} learns from {job.inputs.dataset.n_rows} rows')
         self.to_context(job=job)
 
     def inspect(self) -> ExitCode | None:
@@ -76,11 +77,11 @@ class ProbeWorkChain(WorkChain):
             self.ctx.done = True
             return None
         if job.exit_status not in RESTARTABLE:
-            return self.exit_codes.ERROR_TRAINING_FAILED.format(job=_name(job), reason=_reason(job))
+            return self.exit_codes.ERROR_TRAINING_FAILED.format(job=name_of(job), reason=how(job))
         if self.ctx.attempts >= self.inputs.max_iterations:
             n = self.inputs.max_iterations
-            return self.exit_codes.ERROR_TOO_MANY_RESTARTS.format(job=_name(job), n=n, reason=_reason(job))
-        self.report(f'{_name(job)} was killed and is continued from its checkpoints')
+            return self.exit_codes.ERROR_TOO_MANY_RESTARTS.format(job=name_of(job), n=n, reason=how(job))
+        self.report(f'{name_of(job)} was killed and is continued from its checkpoints')
         return None
 
     def results(self) -> None:
@@ -88,13 +89,3 @@ class ProbeWorkChain(WorkChain):
         report = self.ctx.job.outputs.report
         self.report(f'{report["learned_from"]} rows, best epoch {report["best_epoch"]}, held out: {report["held_out"]}')
         self.out_many(self.exposed_outputs(self.ctx.job, ProbeTrainCalculation))
-
-
-def _name(job: orm.CalcJobNode) -> str:
-    return f'{job.process_label}<{job.pk}>'
-
-
-def _reason(job: orm.CalcJobNode) -> str:
-    if job.exit_status is None:
-        return f'its state is {job.process_state.value if job.process_state else "unknown"}'
-    return f'exit status {job.exit_status}, {job.exit_message}'

@@ -10,6 +10,7 @@ from aiida.common.exceptions import NotExistent
 
 from aiida_pcm.science.conventions import Convention, PcmError
 from aiida_pcm.science.dft import k_distance
+from aiida_pcm.workchains.protocol import load
 from aiida_pcm.workchains.pw_base import PcmPwBaseWorkChain
 
 
@@ -66,6 +67,14 @@ def changed(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str,
     """Settings with the two factors multiplied by those of a change, and what else it has instead of theirs."""
     factors = {name: settings[name] * change[name] for name in ('cutoff_factor', 'kspacing_factor')}
     return {**settings, **change, **factors}
+
+
+def referee_settings(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the referee: those of a reference, changed so that it is independent of it.
+
+    :param inputs: the part ``validate`` of a protocol of the audit: ``reference``, ``pw`` and ``referee``.
+    """
+    return changed(load('reference', inputs['reference'], {'pw': inputs['pw']})['pw'], inputs['referee'])
 
 
 def convention_of(settings: Mapping[str, Any]) -> Convention:

@@ -47,6 +47,7 @@ class PwBatchMixin:
         self.ctx.started = []
         self.ctx.running = []
         self.ctx.runs = []
+        self.report(f'0 of {self.ctx.total} runs of pw.x done, 0 did not converge')
 
     def some_are_left(self: Any) -> bool:
         """Whether runs of pw.x wait to be started, or for their end."""

@@ -18,7 +18,7 @@ from aiida_pcm.workchains.pw_batch import PwBatchMixin
 
 
 class ReferenceWorkChain(PwBatchMixin, WorkChain):
-    """Draw n compounds by hash and compute energy, forces and stress of each with PwBaseWorkChain.
+    """Draw n compounds by hash and compute energy, forces and stress of each with `PcmPwBaseWorkChain`.
 
     What does not converge stays in the data set, with its cause.
     """

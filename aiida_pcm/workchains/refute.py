@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from aiida import orm
@@ -24,12 +23,21 @@ from aiida_pcm.science.certificate import sha256
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import get_property
 from aiida_pcm.science.materials import all_elements
-from aiida_pcm.science.refutation import check_convention, check_reference, check_refutable, draw, draw_key, eligible
+from aiida_pcm.science.refutation import (
+    bound_of,
+    check_convention,
+    check_reference,
+    check_refutable,
+    draw,
+    draw_key,
+    eligible,
+)
 from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.guard import EVALUATE_OWN, same_model, scores_of
 from aiida_pcm.workchains.protocol import load
-from aiida_pcm.workchains.pw import changed, convention_of, element_settings
+from aiida_pcm.workchains.pw import convention_of, element_settings, referee_settings
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
 from aiida_pcm.workchains.risk import asking_for_features
 
@@ -144,9 +152,7 @@ class RefuteWorkChain(PwBatchMixin, WorkChain):
         chain = self.ctx.evaluation
         # A model that fails on all of them has said something too.
         if 'evaluation' not in chain.outputs:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(
-                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
-            )
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=name_of(chain), reason=chain.exit_message)
         self.ctx.predicted = chain.outputs.evaluation
         risk = {'risk': self.inputs.risk} if 'risk' in self.inputs else {}
         self.ctx.screening = screen(self.inputs.certificate, self.inputs.dataset, evaluation=self.ctx.predicted, **risk)
@@ -182,8 +188,7 @@ class RefuteWorkChain(PwBatchMixin, WorkChain):
 
     def judge_drawn(self) -> None:
         """The ledger of the draw."""
-        inputs = self.inputs
-        reference = self.ctx.get('reference') or inputs.reference
+        inputs, reference = self.inputs, self._reference()
         found = judge_draw(inputs.certificate, inputs.draw, inputs.dataset, self.ctx.predicted, reference)
         self.report(
             f'{found["verdict"]}: {found["failed"]} of {found["judged"]} failed, e-value {found["largest"]:.3g}'
@@ -219,7 +224,7 @@ def register(
     if existing is not None:
         return existing
     document, materials = certificate.document, listed.materials
-    check_refutable(Fraction(document['bound']['num'], document['bound']['den']))
+    check_refutable(bound_of(document))
     known = known_rows(listed, document['claim']['property'])
     if len(known) == len(materials):
         raise PcmError(
@@ -240,7 +245,6 @@ def register(
 
 def _settings(inputs: Mapping[str, Any], dataset: DatasetData) -> orm.Dict:
     """Settings of pw.x as in a validation; raises PcmError where the family lacks an element."""
-    reference = load('reference', inputs['reference'], {'pw': inputs['pw']})['pw']
-    settings = changed(reference, inputs['referee'])
+    settings = referee_settings(inputs)
     element_settings(settings, all_elements(dataset.materials))
     return orm.Dict(settings)

@@ -17,6 +17,7 @@ from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.features.scores import POPS, PROBE
 from aiida_pcm.science.reliability import PROPERTIES
 from aiida_pcm.workchains import checks
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.probe import ProbeWorkChain
 from aiida_pcm.workchains.protocol import load
 
@@ -109,9 +110,7 @@ class RiskWorkChain(WorkChain):
         """Its scores are out of fold."""
         chain = self.ctx.probe
         if not chain.is_finished_ok:
-            return self.exit_codes.ERROR_PROBE_FAILED.format(
-                process=f'{chain.process_label}<{chain.pk}>', reason=chain.exit_message
-            )
+            return self.exit_codes.ERROR_PROBE_FAILED.format(process=name_of(chain), reason=chain.exit_message)
         return None
 
     def _of_features(self) -> dict[str, orm.Data]:

@@ -24,12 +24,9 @@ def _can_be_screened(inputs: Mapping[str, Any]) -> None:
     if not isinstance(dataset, DatasetData):
         return  # a missing or mistyped port has its own message
     check_hull(dataset.materials)
-    if 'base' in inputs:
-        checks.searched({**inputs['base'], 'dataset': dataset})
-    else:
-        checks.searched({'dataset': dataset})
-        if not inputs.get('evaluations'):
-            recorded.quantity(dataset.materials)
+    checks.searched({**inputs.get('base', {}), 'dataset': dataset})
+    if 'base' not in inputs and not inputs.get('evaluations'):
+        recorded.quantity(dataset.materials)
 
 
 def _settings(node: orm.Dict) -> None:

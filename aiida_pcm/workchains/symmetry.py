@@ -25,10 +25,8 @@ def _can_be_audited(inputs: Mapping[str, Any]) -> None:
     dataset = inputs.get('dataset')
     if not isinstance(dataset, DatasetData):
         return  # a missing or mistyped port has its own message
-    if 'base' in inputs:
-        checks.searched({**inputs['base'], 'dataset': dataset})
-    else:
-        checks.searched({'dataset': dataset})
+    checks.searched({**inputs.get('base', {}), 'dataset': dataset})
+    if 'base' not in inputs:
         recorded.quantity(dataset.materials)
 
 

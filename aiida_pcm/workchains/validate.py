@@ -13,7 +13,7 @@ from aiida_pcm.calcfunctions.structures_of import structures_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.science.materials import all_elements
 from aiida_pcm.workchains.protocol import load
-from aiida_pcm.workchains.pw import changed, element_settings
+from aiida_pcm.workchains.pw import element_settings, referee_settings
 from aiida_pcm.workchains.pw_batch import PwBatchMixin
 
 
@@ -51,7 +51,7 @@ class ValidateWorkChain(PwBatchMixin, WorkChain):
         inputs = load('audit', protocol, overrides)['validate']
         builder = cls.get_builder()
         builder.code, builder.dataset = code, dataset
-        settings = changed(load('reference', inputs['reference'], {'pw': inputs['pw']})['pw'], inputs['referee'])
+        settings = referee_settings(inputs)
         builder.settings = orm.Dict(settings)
         choice = {name: inputs[name] for name in ('n_worst', 'n_controls', 'max_cost', 'per_group')}
         builder.candidates = orm.Dict(choice | element_settings(settings, all_elements(dataset.materials)))

@@ -8,9 +8,8 @@ import numpy as np
 from aiida import orm
 
 from aiida_pcm.calcfunctions.fit_pops import fit_pops
-from aiida_pcm.data.arrays import pack_evaluation
+from aiida_pcm.data.arrays import pack_evaluation, pops_of
 from aiida_pcm.data.dataset import DatasetData
-from aiida_pcm.data.pops import pops_of
 from aiida_pcm.science import misspecification
 from aiida_pcm.science.failure import Evaluation
 

@@ -14,19 +14,16 @@ from aiida.manage.caching import enable_caching
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_pcm.calculations import evaluate
+from aiida_pcm.calculations import travelling
 from aiida_pcm.calculations.evaluate import EvaluateCalculation
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.materials import MaterialSet
 
+pytestmark = pytest.mark.usefixtures('quick')
+
 CODES = EvaluateCalculation.spec().exit_codes
 METADATA = {'label': 'test', 'frame': 'CONVENIENCE', 'pose': 'SINGLE_POINT'}
-
-
-@pytest.fixture(autouse=True)
-def quick(aiida_profile_clean, aiida_localhost):
-    aiida_localhost.set_minimum_job_poll_interval(0)
 
 
 @pytest.fixture
@@ -98,10 +95,10 @@ def test_values_storage_and_cache(python_code, chgnet, tmp_path, monkeypatch):
         assert run(python_code, chgnet, dataset(Si=bulk('Si', a=5.44)))[1].base.caching.get_cache_source() is None
 
         mended = tmp_path / 'runner'
-        shutil.copytree(evaluate.SOURCE_FOLDER, mended)
+        shutil.copytree(travelling.SOURCE_FOLDER, mended)
         with (mended / 'evaluate.py').open('a') as handle:
             handle.write('# mended\n')
-        monkeypatch.setattr(evaluate, 'SOURCE_FOLDER', mended)
+        monkeypatch.setattr(travelling, 'SOURCE_FOLDER', mended)
         _, recomputed = run(python_code, chgnet, data)
     assert recomputed.exit_status == 0, recomputed.exit_message
     assert not recomputed.base.caching.is_created_from_cache

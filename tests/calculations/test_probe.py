@@ -20,10 +20,7 @@ from aiida_pcm.workchains.probe import ProbeWorkChain
 
 from .probe_rows import QUICK, evaluated, evaluation_node, search_part
 
-
-@pytest.fixture(autouse=True)
-def quick(aiida_profile_clean, aiida_localhost):
-    aiida_localhost.set_minimum_job_poll_interval(0)
+pytestmark = pytest.mark.usefixtures('quick')
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -141,7 +142,40 @@ def test_the_unexpected_is_one_line_and_a_hint(run, monkeypatch):
     monkeypatch.setattr('aiida_pcm.graph.inventory.list_nodes', crash)
     status, output, errors = run('model', 'list')
     assert (status, output) == (3, '')
-    assert errors.splitlines() == ['Error: RuntimeError: boom', 'Run again with --debug to see where.']
+    what, remedy = errors.splitlines()
+    assert what == 'Error: RuntimeError: boom'
+    assert 'doctor' in remedy and '--debug' in remedy
+
+
+@pytest.mark.parametrize(
+    ('number', 'path', 'status', 'told', 'remedy'),
+    [
+        (errno.ENOSPC, None, 3, 'Error: No space left on device.', 'Make room'),
+        (errno.EROFS, '/media/report.html', 2, 'Error: /media/report.html: Read-only file system.', 'Name a place'),
+        (errno.EACCES, '/media/x', 2, 'Error: /media/x: Permission denied.', 'Name a place'),
+    ],
+)
+def test_a_place_that_takes_no_file_is_told_in_two_lines(run, monkeypatch, number, path, status, told, remedy):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr('aiida_pcm.graph.inventory.list_nodes', refuse)
+    found, _, errors = run('model', 'list')
+    assert found == status
+    assert errors.splitlines()[0] == told
+    assert errors.splitlines()[1].startswith(remedy)
+
+
+def test_a_report_that_cannot_be_written(run, aiida_profile_clean, two_datasets, monkeypatch):
+    monkeypatch.setattr('aiida_pcm.report.write', lambda node, path: path.write_text(''))
+    status, _, errors = run('report', two_datasets[0].uuid, '-o', '/proc/report.html')
+    assert (status, errors.splitlines()[0]) == (2, 'Error: /proc/report.html: No such file or directory.')
+
+
+def test_a_remedy_means_the_profile_at_work(run, aiida_profile_clean):
+    status, _, errors = run('audit', 'nothing', 'reference')
+    assert status == 2
+    assert f'aiida-pcm -p {aiida_profile_clean.name} ' in errors.splitlines()[1]
 
 
 def test_debug_shows_where(aiida_profile, monkeypatch):
@@ -170,3 +204,12 @@ def test_the_properties_of_the_commands_are_those_of_science():
     from aiida_pcm.science import failure
 
     assert tuple(failure.PROPERTIES) == PROPERTIES
+
+
+@pytest.mark.parametrize('command', [('doctor',), ('setup',), ('certificate', 'list')])
+def test_a_folder_of_aiida_that_cannot_be_written_to(run, monkeypatch, command):
+    """Root may write everywhere but on a read-only file system, and so the system's answer is made up."""
+    monkeypatch.setattr('aiida_pcm.setup.profile.os.access', lambda *_: False)
+    status, _, errors = run(*command)
+    assert (status, len(errors.splitlines())) == (2, 2)
+    assert 'may not write there' in errors and 'AIIDA_PATH' in errors

@@ -13,7 +13,7 @@ _PROCESSES = {'calculations', 'calcfunctions', 'parsers', 'groups'}
 DOORS: dict[str, set[str]] = {
     'science': set(),
     'runner': set(),
-    'verify': {'science.certificate', 'science.bounds', 'runner.lean'},
+    'verify': {'science.certificate', 'science.bounds', 'science.packed', 'runner.lean'},
     'readers': {'science'},
     'data': {'science'},
     'groups': _NODES,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import aiida_pcm
+
 LINKS = ('workchains', 'calcfunctions', 'lean')
 
 # Put together from halves, so that this file may be searched as well.
@@ -78,6 +80,13 @@ def installed(root, tmp_path_factory) -> Path:
     (wheel,) = wheels.glob('aiida_pcm-*.whl')
     subprocess.run([*pip, 'install', '--no-deps', '--target', str(target), str(wheel)], check=True)
     return target
+
+
+def test_one_version(root):
+    """In the package, in the newest entry of the changelog, and in what is cited."""
+    newest = re.search(r'^## (\d\S*)', (root / 'CHANGELOG.md').read_text(), re.MULTILINE)
+    cited = re.search(r'^version: (\S+)', (root / 'CITATION.cff').read_text(), re.MULTILINE)
+    assert newest and cited and {newest[1], cited[1]} == {aiida_pcm.__version__}
 
 
 def test_wheel_holds_the_data_that_the_package_reads(root, installed):

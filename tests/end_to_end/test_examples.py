@@ -13,7 +13,7 @@ import pytest
 from aiida import orm
 
 from aiida_pcm.graph.closure import ancestors
-from aiida_pcm.graph.lineage import collapsed_dot
+from aiida_pcm.graph.lineage import lineage
 from aiida_pcm.science.conventions import Convention
 from aiida_pcm.setup.models import add_model, find_or_make_model
 
@@ -60,9 +60,9 @@ def test_first_certificate(set_up, root, capsys):
     assert {model.uuid, reference.uuid} <= uuids
     assert any(isinstance(node, orm.Dict) and 'rattle' in node.get_dict() for node in behind), 'the recipe'
     assert any('z_valence' in node.base.attributes.all for node in behind), 'the pseudopotentials'
-    picture = collapsed_dot(certificate)
-    assert picture.count(f'label="PwCalculation\\n({labels["PwCalculation"]})"') == 1
-    assert len(picture.splitlines()) < 200
+    picture = lineage(certificate)
+    assert picture.boxes['PwCalculation'].number == labels['PwCalculation']
+    assert len(picture.dot().splitlines()) < 200
 
 
 @pytest.mark.shared

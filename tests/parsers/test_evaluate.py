@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 
 from aiida_pcm.calculations.evaluate import EvaluateCalculation, runner_sha256
 from aiida_pcm.data.arrays import evaluation_of
@@ -16,6 +15,8 @@ from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.parsers.evaluate import EvaluateParser
 from aiida_pcm.science.conventions import Convention
+
+from ..stored import job_with_files
 
 CODES = EvaluateCalculation.spec().exit_codes
 WEIGHTS = 'a' * 64
@@ -62,26 +63,13 @@ def parse(dataset, python_code):
             'arguments': {},
         }  # fmt: skip
         inputs = {
-            'code': python_code,
             'dataset': dataset,
             'model': ModelData.get_or_create(description, Convention('PBE')),
             'runner': orm.Str(runner_sha256()).store(),
         }
         if parameters:
             inputs['parameters'] = orm.Dict(parameters).store()
-        node = orm.CalcJobNode(computer=python_code.computer, process_type='aiida.calculations:pcm.evaluate')
-        node.set_option('output_filename', 'pcm.out')
-        node.set_option('scheduler_stderr', '_scheduler-stderr.txt')
-        node.set_option('resources', {'num_machines': 1})
-        for label, value in inputs.items():
-            node.base.links.add_incoming(value, LinkType.INPUT_CALC, label)
-        node.store()
-        retrieved = orm.FolderData()
-        for name, content in files.items():
-            retrieved.base.repository.put_object_from_filelike(io.BytesIO(content), name)
-        retrieved.base.links.add_incoming(node, LinkType.CREATE, 'retrieved')
-        retrieved.store()
-        parser = EvaluateParser(node)
+        parser = EvaluateParser(job_with_files(python_code, 'pcm.evaluate', inputs, files))
         exit_code = parser.parse()
         return parser, exit_code
 
@@ -142,7 +130,8 @@ def error(code: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ('files', 'label', 'message'),
     [
-        ({}, 'ERROR_NOT_STARTED_PYTHON_MISSING', 'no output'),
+        ({}, 'ERROR_INTERRUPTED', 'parent_folder'),  # the node of a cluster died before Python said anything
+        ({'pcm.exit': b'1\n'}, 'ERROR_NOT_STARTED_PYTHON_MISSING', 'no output'),
         ({'_scheduler-stderr.txt': b'python: not found'}, 'ERROR_NOT_STARTED_PYTHON_MISSING', 'not found'),
         ({'pcm.err': b"ModuleNotFoundError: No module named 'numpy'"}, 'ERROR_MISSING_PACKAGE', 'Install numpy'),
         ({'pcm.out': b'pcm: runner started\n'}, 'ERROR_INTERRUPTED', 'parent_folder'),

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 
 from aiida_pcm.calculations.probe_train import ProbeTrainCalculation, runner_sha256
 from aiida_pcm.data.dataset import DatasetData
@@ -17,6 +16,7 @@ from aiida_pcm.parsers.probe_train import ProbeTrainParser
 from aiida_pcm.science.reliability import ProbeModel, _shapes
 
 from ..calculations.probe_rows import evaluation_node, search_part
+from ..stored import job_with_files
 
 CODES = ProbeTrainCalculation.spec().exit_codes
 
@@ -59,23 +59,11 @@ def parse(dataset, python_code):
 
     def run(files: dict[str, bytes], parser=ProbeTrainParser):
         inputs = {
-            'code': python_code, 'dataset': dataset, 'evaluation': evaluation_node(dataset),
+            'dataset': dataset, 'evaluation': evaluation_node(dataset),
             'runner': orm.Str(runner_sha256()).store(), 'property': orm.Str('force').store(),
         }  # fmt: skip
         kind = 'pcm.probe_train' if parser is ProbeTrainParser else 'pcm.probe_infer'
-        node = orm.CalcJobNode(computer=python_code.computer, process_type=f'aiida.calculations:{kind}')
-        node.set_option('output_filename', 'pcm.out')
-        node.set_option('scheduler_stderr', '_scheduler-stderr.txt')
-        node.set_option('resources', {'num_machines': 1})
-        for label, value in inputs.items():
-            node.base.links.add_incoming(value, LinkType.INPUT_CALC, label)
-        node.store()
-        retrieved = orm.FolderData()
-        for name, content in files.items():
-            retrieved.base.repository.put_object_from_filelike(io.BytesIO(content), name)
-        retrieved.base.links.add_incoming(node, LinkType.CREATE, 'retrieved')
-        retrieved.store()
-        found = parser(node)
+        found = parser(job_with_files(python_code, kind, inputs, files))
         return found, found.parse()
 
     return run
@@ -104,7 +92,8 @@ def error(code: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ('files', 'label'),
     [
-        ({}, 'ERROR_NOT_STARTED_PYTHON_MISSING'),
+        ({}, 'ERROR_INTERRUPTED'),
+        ({'pcm.exit': b'1\n'}, 'ERROR_NOT_STARTED_PYTHON_MISSING'),
         ({'pcm.out': b'pcm: runner started\n'}, 'ERROR_INTERRUPTED'),
         ({'pcm.err': b"No module named 'numpy'"}, 'ERROR_MISSING_PACKAGE'),
         (error('missing_package'), 'ERROR_MISSING_PACKAGE'),

@@ -174,6 +174,7 @@ def test_a_folder_of_cifs_with_values(tmp_path, crystals):
     for name, atoms in (('x', WYCKOFF[0]), ('y', WYCKOFF[1]), ('z', WYCKOFF[2])):
         (tmp_path / f'{name}.cif').write_text(cif_of(atoms))
     (tmp_path / 'broken.cif').write_text('nonsense')
+    (tmp_path / 'binary.cif').write_bytes(b'\xff\xfe\x00')
     (tmp_path / 'values.csv').write_text('file,e_form\nx,-1\ny.cif,-2\ngone,-3\n')
     del crystals['structure']
     stated = {**crystals, 'id': '(file)', 'values': {'file': 'values.csv', 'key': 'file'}}
@@ -182,6 +183,7 @@ def test_a_folder_of_cifs_with_values(tmp_path, crystals):
     assert found['y.cif'].values['e_form'] == '-2'
     assert found['z.cif'].values == {'(file)': 'z'}
     assert found['broken.cif'].problem and found['broken.cif'].atoms is None
+    assert found['binary.cif'].problem and found['binary.cif'].atoms is None, 'the other files are still read'
     assert found['values.csv, gone'].problem == 'there is no CIF file of this name'
     (tmp_path / 'values.csv').write_text('file,e_form\nx,-1\nx,-2\n')
     with pytest.raises(PcmError, match='two rows for x'):

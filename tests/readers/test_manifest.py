@@ -15,6 +15,13 @@ def test_what_must_be_stated(frames, key):
         Manifest.from_dict(frames)
 
 
+@pytest.mark.parametrize('stated', [{}, {'when': {'overlap': 'drop'}}])
+def test_no_manifest_at_all_is_told_at_once(stated):
+    with pytest.raises(PcmError, match='Nobody states what the columns of the file mean') as caught:
+        Manifest.from_dict(stated)
+    assert '--manifest' in caught.value.remedy
+
+
 @pytest.mark.parametrize('name', ['hubbard', 'corrections', 'spin', 'pseudopotentials', 'functional'])
 def test_every_field_of_the_convention_is_stated(frames, name):
     frames['convention'] = {key: value for key, value in frames['convention'].items() if key != name}

@@ -13,10 +13,10 @@ from scipy.stats import hypergeom, rankdata
 
 from aiida_pcm.science import falsification
 from aiida_pcm.science.conventions import PcmError
-from aiida_pcm.science.falsification import Scaler, run
+from aiida_pcm.science.falsification import run
 from aiida_pcm.science.strategies import STRATEGIES, make
 from aiida_pcm.science.strategies.external import replay
-from aiida_pcm.science.strategies.space import Space
+from aiida_pcm.science.strategies.space import Scaler, Space
 
 ALL = list(STRATEGIES)
 seeds = st.integers(0, 2**32 - 1)

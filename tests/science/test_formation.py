@@ -15,6 +15,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from scipy.stats import binom
 
 from aiida_pcm.readers.manifest import override
+from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import MATERIALS_PROJECT, Convention, PcmError
 from aiida_pcm.science.formation import (
     ElementalReferences,
@@ -23,8 +24,6 @@ from aiida_pcm.science.formation import (
     check_bias,
     composition,
     formation_energies,
-    ground_state_references,
-    recorded_predictions,
     solve_references,
 )
 from aiida_pcm.science.materials import MaterialSet
@@ -141,15 +140,6 @@ def test_references_that_cannot_be_told_apart():
         solve_references(rows(['NaCl'], energy=[np.nan], formation_energy=[-2]), 'none')
 
 
-def test_only_ground_states_give_references():
-    materials = rows(['Na2', 'Na', 'Mg', 'NaCl', 'O2'], formation_energy=[0.0, 0.01, 0.02, 0.0, 0.0])
-    found = ground_state_references(materials, np.array([-2.6, -1.4, -1.6, -7.0, np.nan]), MATERIALS_PROJECT, 'own')
-    assert found.energies == {'Na': pytest.approx(-1.3)}
-    assert found.convention == MATERIALS_PROJECT
-    with pytest.raises(PcmError, match='No row is an element in its ground state'):
-        ground_state_references(materials.subset([1, 2, 3]), np.full(3, -1.0), PAW, 'own')
-
-
 @pytest.mark.parametrize(
     ('elements', 'name'),
     [
@@ -257,12 +247,12 @@ def test_the_bias_table_tells_uncorrected_from_corrected_formation_energies(rand
 
 @pytest.mark.shared
 def test_recorded_predictions(table_wbm, random_wbm):
-    predicted = recorded_predictions(table_wbm)
+    predicted = recorded.columns(table_wbm, 'formation_energy')
     assert list(predicted) == ['chgnet'] and len(predicted['chgnet']) == len(table_wbm)
     table = {bias.name: bias.median for bias in bias_by_anion_class(table_wbm, predicted['chgnet'])}
     assert abs(table['oxide']) < 0.01 and abs(table['fluoride']) < 0.01
     with pytest.raises(PcmError, match='No recorded predictions'):
-        recorded_predictions(random_wbm)
+        recorded.columns(random_wbm, 'formation_energy')
 
 
 @pytest.fixture

@@ -51,6 +51,17 @@ def test_an_evaluation_of_a_part_is_the_part_of_an_evaluation(table):
     np.testing.assert_array_equal(part.formation_energy, whole.formation_energy[rows])
 
 
+def test_columns_of_all_models(table):
+    found = recorded.columns(table, 'formation_energy')
+    assert list(found) == recorded.models(table) == ['x', 'y']
+    np.testing.assert_array_equal(found['y'], recorded.column(table, 'y'))
+    with pytest.raises(PcmError, match='Nobody recorded predictions of volume'):
+        recorded.columns(table, 'volume')
+    with pytest.raises(PcmError, match='No recorded predictions'):
+        recorded.columns(table.with_metadata(predictions=None), 'formation_energy')
+    assert recorded.models(table.with_metadata(predictions=None)) == []
+
+
 def test_only_the_data_set_it_came_with_can_be_audited(table):
     stated = recorded.describe(table, 'x')['arguments']
     recorded.check_source(table, stated, 'formation_energy')

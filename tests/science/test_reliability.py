@@ -14,7 +14,6 @@ from aiida_pcm.science import npz
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation
 from aiida_pcm.science.reliability import (
-    ABOUT,
     ProbeModel,
     _shapes,
     answered,
@@ -127,7 +126,7 @@ def test_file_and_hash():
     assert len({one.sha256 for one in (probe, *others)}) == 5
 
 
-@pytest.mark.parametrize('content', [b'', b'PK', npz.pack((ABOUT, '{}'), {'encoder.0.weight': np.ones((8, 2))})])
+@pytest.mark.parametrize('content', [b'', b'PK', npz.pack((npz.ABOUT, '{}'), {'encoder.0.weight': np.ones((8, 2))})])
 def test_files_that_are_no_classifier(content):
     with pytest.raises(PcmError, match='not a PROBE'):
         ProbeModel.from_bytes(content)
@@ -136,7 +135,7 @@ def test_files_that_are_no_classifier(content):
 def test_a_pickle_is_not_opened():
     weights = {**model().weights, 'norm.weight': np.array([print], dtype=object)}
     with pytest.raises(ValueError, match='Object arrays'):
-        npz.pack((ABOUT, '{}'), weights)
+        npz.pack((npz.ABOUT, '{}'), weights)
 
 
 def test_weights_that_do_not_fit():

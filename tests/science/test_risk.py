@@ -476,12 +476,6 @@ def test_a_class_too_small_for_a_width_takes_that_of_all():
         risk.conformal_width(np.append(errors[:-1], np.nan), classes, np.arange(100).astype(str))
 
 
-def test_scores_of_peers_by_hand():
-    audited, peers = np.array([0.0, 1.0]), np.array([[0.2, 1.0], [0.4, 1.0], [9.0, 1.0]])
-    assert risk.peers_distance(audited, peers).tolist() == [0.4, 0.0]
-    assert risk.peers_spread(audited, peers) == pytest.approx([np.std([0, 0.2, 0.4, 9.0]), 0.0])
-
-
 def test_a_column_without_any_value_says_nothing():
     columns, failed, groups = population()
     empty = {**columns, 'none': np.full(len(failed), np.nan)}

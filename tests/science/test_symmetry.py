@@ -33,7 +33,6 @@ from aiida_pcm.science.symmetry import (
     bias_tables,
     contrast,
     force_slope,
-    holm,
     relation,
     sites_from_symbols,
     stated_symmetry,
@@ -208,20 +207,6 @@ def test_symmetry_kept_raised_lowered():
     assert relation(one, other).tolist() == [OTHER, UNKNOWN]
     with pytest.raises(PcmError, match='different numbers'):
         relation(before, one)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_the_step_down_procedure(p_values):
-    adjusted = holm(np.array([*p_values, np.nan]))
-    assert np.isnan(adjusted[-1])
-    order, m = np.argsort(p_values, kind='stable'), len(p_values)
-    for level in (0.01, 0.05, 0.3):
-        rejected = set()
-        for rank, row in enumerate(order):
-            if p_values[row] * (m - rank) > level:
-                break
-            rejected.add(int(row))
-        assert rejected == set(np.flatnonzero(adjusted[:-1] <= level).tolist())
 
 
 def test_under_prediction_is_a_t_test_of_groups():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aiida_pcm.runner import lean
-from aiida_pcm.setup import doctor
+from aiida_pcm.setup import doctor, profile
 from aiida_pcm.setup.codes import get_or_create_code, specs
 
 
@@ -65,3 +65,8 @@ def test_other_weights_are_found_out(monkeypatch):
 def test_an_executable_that_cannot_run_is_a_failed_check():
     assert not doctor._torch('no-such-python').ok
     assert doctor._pw_version('no-such-pw') is None
+
+
+def test_the_remedies_mean_the_profile_that_was_looked_at(fresh_aiida):
+    profile.get_or_create_profile('other')
+    assert by_name(doctor.examine('other'))['computer']['remedy'] == 'Make what is missing: aiida-pcm -p other setup'

@@ -44,6 +44,12 @@ def test_caching_is_on_in_the_profile_that_was_made(fresh_aiida):
     assert patterns == [f'aiida.calculations:{job}' for job in jobs]
 
 
+def test_a_daemon_is_given_the_time_to_stop(fresh_aiida):
+    profile.get_or_create_profile()
+    # A worker is killed half a minute after it was asked to end.
+    assert fresh_aiida.get_option('daemon.timeout', scope='pcm') > 30
+
+
 def test_second_run_changes_nothing(fresh_aiida):
     profile.get_or_create_profile()
     before = Path(fresh_aiida.filepath).read_text()
@@ -114,3 +120,17 @@ print(get_daemon_client().cmd_start_daemon()[0])
     bare = {'PATH': os.defpath, 'AIIDA_PATH': str(tmp_path), 'HOME': str(tmp_path)}
     run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, env=bare)
     assert run.stdout.strip() == str(Path(sys.executable).parent / 'verdi'), run.stderr
+
+
+@pytest.mark.parametrize(
+    ('name', 'meant'),
+    [
+        (None, 'Make it: aiida-pcm setup'),
+        ('pcm', 'Make it: aiida-pcm setup'),
+        ('other', 'Make it: aiida-pcm -p other setup'),
+    ],
+)
+def test_a_remedy_names_the_profile_unless_it_is_pcm(name, meant):
+    """Without a name `aiida-pcm setup` makes the profile pcm, and mends no other."""
+    assert profile.in_profile('Make it: aiida-pcm setup', name) == meant
+    assert profile.in_profile(meant, name) == meant

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 from aiida import orm
-from aiida.common.links import LinkType
 
 from aiida_pcm.calcfunctions.draft_certificate import draft_certificate
 from aiida_pcm.calcfunctions.draw_envelope import draw_envelope
@@ -27,6 +26,7 @@ from aiida_pcm.graph.ledger import use_of
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.science.conventions import Convention
 from aiida_pcm.science.failure import Evaluation
+from tests.stored import as_if_run, new_job
 from tests.synthetic import generated
 
 FEATURES = ['atomic_number_mean', 'volume_per_atom']
@@ -67,19 +67,8 @@ def report(items):
 
 
 def job(label, computer, inputs, outputs):
-    """A calculation as if it had been run."""
-    node = orm.CalcJobNode(computer=computer, process_type=f'aiida.calculations:{label}')
-    node.set_process_label(label)
-    node.set_option('resources', {'num_machines': 1})
-    for name, data in inputs.items():
-        node.base.links.add_incoming(data, LinkType.INPUT_CALC, name)
-    node.store()
-    for name, data in outputs.items():
-        data.base.links.add_incoming(node, LinkType.CREATE, name)
-        data.store()
-    node.set_process_state('finished')
-    node.set_exit_status(0)
-    node.seal()
+    """What a calculation made, as if it had been run."""
+    as_if_run(new_job(computer, label), label, inputs, outputs)
     return outputs
 
 

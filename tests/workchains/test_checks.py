@@ -71,7 +71,7 @@ def given(materials, **inputs):
 )
 def test_features_are_known_before_dft(aiida_profile_clean, pose, names, message):
     inputs = given(imported(pose, **both_columns()), features=orm.List(names))
-    assert str(checks.comparison_validator(inputs, None)).startswith(message or 'None')
+    assert str(checks.searched_validator(inputs, None)).startswith(message or 'None')
 
 
 def test_features_where_the_user_names_none(aiida_profile_clean):
@@ -115,6 +115,13 @@ def test_formation_energies_that_cannot_be_formed(aiida_profile_clean, columns, 
         inputs['elemental_references'] = orm.Dict(references.as_dict())
     with pytest.raises(PcmError, match=message):
         checks.formable(inputs)
+
+
+def test_a_property_without_reference_is_refused_before_anything_runs(aiida_profile_clean):
+    inputs = given(imported(energy=np.zeros(len(FORMULAS)))) | {'property': orm.Str('bulk_modulus')}
+    inputs['dataset'].label = 'mine'
+    with pytest.raises(PcmError, match='Data set mine has no reference for bulk_modulus'):
+        checks.comparison(inputs)
 
 
 def frozen_model():

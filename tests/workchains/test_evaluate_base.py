@@ -11,6 +11,7 @@ from aiida.engine import run_get_node
 from ase import Atoms
 from ase.build import bulk
 
+from aiida_pcm.calculations.evaluate import EvaluateCalculation
 from aiida_pcm.data.arrays import evaluation_of
 from aiida_pcm.data.dataset import DatasetData
 from aiida_pcm.data.model import ModelData
@@ -19,6 +20,8 @@ from aiida_pcm.runner.kinds import KINDS
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.materials import MaterialSet
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
+
+pytestmark = pytest.mark.usefixtures('quick')
 
 CODES = EvaluateBaseWorkChain.spec().exit_codes
 METADATA = {'label': 'test', 'frame': 'CONVENIENCE', 'pose': 'SINGLE_POINT'}
@@ -33,11 +36,6 @@ if mkdir {marker} 2>/dev/null; then
 fi
 wait $runner
 """
-
-
-@pytest.fixture(autouse=True)
-def quick(aiida_profile_clean, aiida_localhost):
-    aiida_localhost.set_minimum_job_poll_interval(0)
 
 
 @pytest.fixture
@@ -128,6 +126,29 @@ def test_too_few_values(python_code, chgnet):
     assert node.exit_status == CODES['ERROR_NOTHING_EVALUATED'].status
     assert 'UnknownElement' in node.exit_message
     assert outputs['report']['failed'] == 1
+
+
+def test_a_job_whose_machine_died_before_it_said_anything(aiida_localhost, chgnet, tmp_path):
+    once = f'mkdir {tmp_path / "gone"} 2>/dev/null && kill -9 $PPID; exec {sys.executable} "$@"'
+    _, node = run(shell_code(aiida_localhost, tmp_path, once), chgnet, dataset([rattled(1)]))
+    assert [job.exit_status for job in node.called] == [312, 0]
+    assert node.is_finished_ok
+
+
+@pytest.mark.parametrize('times', [1, 2])
+def test_a_job_that_excepts_is_tried_once_more(python_code, chgnet, monkeypatch, times):
+    """As where the broker or the database went away under it."""
+    left, really = iter(range(times)), EvaluateCalculation.prepare_for_submission
+
+    def prepare(self, folder):
+        if next(left, None) is not None:
+            raise ConnectionError('the server is gone')
+        return really(self, folder)
+
+    monkeypatch.setattr(EvaluateCalculation, 'prepare_for_submission', prepare)
+    _, node = run(python_code, chgnet, dataset([rattled(1)]))
+    assert [job.exit_status for job in node.called] == [None, None if times == 2 else 0]
+    assert node.exit_status == (CODES['ERROR_EVALUATION_FAILED'].status if times == 2 else 0)
 
 
 def test_a_code_that_is_no_python_is_not_tried_again(aiida_localhost, chgnet, tmp_path):

@@ -24,7 +24,7 @@ from aiida_pcm.setup.datasets import read_file
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 from aiida_pcm.workchains.falsify import FalsifyWorkChain
 
-from ..machines import quick_python
+from ..machines import python_on, quick_computer
 from ..science.test_formation import CRYSTALS
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
@@ -45,7 +45,7 @@ CORRECTIONS = {'Cl': -0.614, 'Br': -0.534, 'I': -0.379, 'Se': -0.472, 'Te': -0.4
 @pytest.fixture(scope='module')
 def code(aiida_profile, tmp_path_factory):
     aiida_profile.reset_storage()
-    return quick_python('formation', tmp_path_factory.mktemp('work'))
+    return python_on(quick_computer('formation', tmp_path_factory.mktemp('work')), 'python')
 
 
 @pytest.fixture(scope='module')

@@ -22,6 +22,8 @@ from aiida_pcm.workchains.selftest import SelftestWorkChain
 
 from ..models import small_mace  # noqa: F401  a fixture
 
+pytestmark = pytest.mark.usefixtures('quick')
+
 CODES = SelftestWorkChain.spec().exit_codes
 REVERSED = """
 {python} "$@" || exit 1
@@ -33,11 +35,6 @@ TENSORNET = 'TensorNet-MatPES-PBE-v2025.1'
 def needs(package: str) -> pytest.MarkDecorator:
     """Skipped, visibly, where the package is missing."""
     return pytest.mark.skipif(find_spec(package) is None, reason=f'needs {package}')
-
-
-@pytest.fixture(autouse=True)
-def quick(aiida_profile_clean, aiida_localhost):
-    aiida_localhost.set_minimum_job_poll_interval(0)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
+from aiida_pcm.science import recorded
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation
 from aiida_pcm.science.features import composition, predictions, scores, structure, symmetry
@@ -36,8 +37,10 @@ OWN = (
 
 
 def get_feature(name: str, materials: MaterialSet) -> Feature:
-    """The descriptor of this name: ours, one that came with the data set, or of a family: the share of
-    an element (`composition`), peers (`predictions`), a learned score (`scores`).
+    """The descriptor of this name.
+
+    It is ours, one that came with the data set, or of a family: the share of an element (`composition`), peers
+    (`predictions`), a learned score (`scores`).
 
     :raises PcmError: there is none, or this data set cannot have it.
     """
@@ -74,7 +77,7 @@ def learnable(materials: MaterialSet, evaluation: Evaluation) -> list[str]:
     Our descriptors, the share of every element, PRE_DFT columns that came with the data set, and where it has
     predictions of peers what the audited model differs from them; nothing that `known_before_dft` refuses.
     """
-    peers = [peer for peer in predictions.peers_of(materials) if predictions.is_peer(peer, materials, evaluation)]
+    peers = [peer for peer in recorded.models(materials) if predictions.is_peer(peer, materials, evaluation)]
     columns = [name for name, feature in imported(materials).items() if feature.stage == PRE_DFT]
     shares = [composition.fraction_of(symbol) for symbol in all_elements(materials)]
     names = [*available(materials, evaluation), *shares, *columns, *peer_features(peers)]

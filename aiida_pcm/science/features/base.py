@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from ase.data import covalent_radii
@@ -13,6 +15,8 @@ from pymatgen.core.periodic_table import Element
 
 from aiida_pcm.science.failure import Evaluation, row_maximum
 from aiida_pcm.science.materials import Array, MaterialSet
+
+_Found = TypeVar('_Found')
 
 PRE_DFT, POST_DFT = 'PRE_DFT', 'POST_DFT'
 LAST_ELEMENT = 118
@@ -63,6 +67,18 @@ def read_only(values: Array) -> Array:
     return values
 
 
+def once(compute: Callable[[MaterialSet], _Found]) -> Callable[[MaterialSet], _Found]:
+    """Remember what was computed for as long as the data set lives: several descriptors share one search."""
+    found: WeakKeyDictionary[MaterialSet, _Found] = WeakKeyDictionary()
+
+    def remembered(materials: MaterialSet) -> _Found:
+        if materials not in found:
+            found[materials] = compute(materials)
+        return found[materials]
+
+    return remembered
+
+
 def of_elements(value: Callable[[Element], float | None]) -> Array:
     """(119,) by atomic number; nan for number 0, which is no element, and where pymatgen has no value."""
     values = np.full(LAST_ELEMENT + 1, np.nan)
@@ -79,21 +95,16 @@ def counts(materials: MaterialSet) -> Array:
     return np.diff(materials.offsets).astype(float)
 
 
-def rows_of_atoms(materials: MaterialSet) -> Array:
-    """(N,) int64: the row that each atom belongs to."""
-    return np.repeat(np.arange(len(materials)), np.diff(materials.offsets))
-
-
 def mean(materials: MaterialSet, values: Array) -> Array:
     """Mean of (N,) values over the atoms of each row; nan where one is nan or there are no atoms."""
-    total = np.bincount(rows_of_atoms(materials), weights=values, minlength=len(materials))
+    total = np.bincount(materials.rows_of_atoms, weights=values, minlength=len(materials))
     with np.errstate(invalid='ignore'):
         return total / counts(materials)
 
 
 def deviation(materials: MaterialSet, values: Array) -> Array:
     """Mean absolute deviation of (N,) values from their mean over the atoms of each row."""
-    return mean(materials, np.abs(values - mean(materials, values)[rows_of_atoms(materials)]))
+    return mean(materials, np.abs(values - mean(materials, values)[materials.rows_of_atoms]))
 
 
 def minimum(materials: MaterialSet, values: Array) -> Array:

@@ -31,7 +31,6 @@ from aiida_pcm.science.features.base import (
     of_elements,
     radii,
     read_only,
-    rows_of_atoms,
     spread,
 )
 from aiida_pcm.science.materials import Array, MaterialSet
@@ -117,7 +116,6 @@ CLASSES: dict[str, Callable[[Element], bool]] = {
 }
 
 
-@cache
 def fraction_of(symbol: str) -> str:
     """Name of the share of an element."""
     return f'{_FRACTION}{symbol}'
@@ -138,6 +136,7 @@ def _element_fraction(number: int, materials: MaterialSet, evaluation: Evaluatio
     return mean(materials, (materials.numbers == number).astype(float))
 
 
+@cache
 def _property_values(name: str) -> Array:
     return of_elements(next(known.of for known in PROPERTIES if known.name == name))
 
@@ -176,7 +175,7 @@ def _n_atoms(materials: MaterialSet, evaluation: Evaluation) -> Array:
 def _by_element(materials: MaterialSet) -> Array:
     """(n, 119) int64: how many atoms of which element."""
     width = LAST_ELEMENT + 1
-    cells = rows_of_atoms(materials) * width + materials.numbers
+    cells = materials.rows_of_atoms * width + materials.numbers
     return np.bincount(cells, minlength=len(materials) * width).reshape(-1, width)
 
 

@@ -22,6 +22,7 @@ from aiida_pcm.science.conventions import GPA_PER_EV_PER_CUBIC_ANGSTROM, PcmErro
 from aiida_pcm.science.failure import Evaluation, get_property, row_maximum, spectral_norm
 from aiida_pcm.science.features.base import PRE_DFT, Feature
 from aiida_pcm.science.materials import Array, MaterialSet
+from aiida_pcm.science.recorded import column_name, models
 
 HULL = 'hull_formation_energy'
 SAME_ROWS = 10  # a peer that agrees to the last digit with the audited model on this many rows is that model
@@ -85,11 +86,6 @@ def is_of_peers(name: str) -> bool:
     return kind in OF_PEERS and bool(colon and peers)
 
 
-def peers_of(materials: MaterialSet) -> list[str]:
-    """Models whose predictions came with the data set."""
-    return [str(model) for model in (materials.metadata.get('predictions') or {}).get('models', ())]
-
-
 def is_peer(name: str, materials: MaterialSet, evaluation: Evaluation) -> bool:
     """Whether predictions of this model can be held against those of the audited one, and are not the same."""
     try:
@@ -106,7 +102,7 @@ def of_peers(name: str, materials: MaterialSet) -> Feature:
     """
     kind, _, listed = name.partition(':')
     peers, stated = listed.split('+'), materials.metadata.get('predictions') or {}
-    there = peers_of(materials)
+    there = models(materials)
     if unknown := [peer for peer in peers if peer not in there]:
         raise PcmError(
             f'{name}: the data set has no predictions of {unknown[0]!r}.',
@@ -133,7 +129,7 @@ def _against_peers(
     kind: str, quantity: str, peers: Sequence[str], materials: MaterialSet, evaluation: Evaluation
 ) -> Array:
     audited = _predicted(quantity, materials, evaluation)
-    return OF_PEERS[kind](audited, np.array([materials.features[f'{quantity}:{peer}'] for peer in peers]))
+    return OF_PEERS[kind](audited, np.array([materials.features[column_name(quantity, peer)] for peer in peers]))
 
 
 def _check_peers(quantity: str, peers: Sequence[str], materials: MaterialSet, evaluation: Evaluation | None) -> None:
@@ -143,7 +139,7 @@ def _check_peers(quantity: str, peers: Sequence[str], materials: MaterialSet, ev
         return
     audited = _predicted(quantity, materials, evaluation)
     for peer in peers:
-        differences = audited - materials.features[f'{quantity}:{peer}']
+        differences = audited - materials.features[column_name(quantity, peer)]
         known = differences[np.isfinite(differences)]
         if len(known) >= SAME_ROWS and not known.any():
             raise PcmError(f'{peer} predicts what the audited model does: it is no peer.', 'Name other models.')

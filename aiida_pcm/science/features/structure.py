@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from pymatgen.optimization.neighbors import find_points_in_spheres
@@ -24,6 +23,7 @@ from aiida_pcm.science.features.base import (
     mean,
     minimum,
     of_elements,
+    once,
     radii,
     read_only,
 )
@@ -33,18 +33,6 @@ from aiida_pcm.science.materials import Array, MaterialSet
 # just within (1.13 in magnesium and potassium). Covalent radii are too large for cations, which see each other as well.
 NEIGHBOUR_RATIO = 1.15
 GRAMS_PER_CM3 = atomic_mass * 1e27  # of one dalton (kg) in one cubic angstrom
-
-
-def _once(compute: Callable[[MaterialSet], Array]) -> Callable[[MaterialSet], Array]:
-    """Remember what was computed for as long as the data set lives: several descriptors share one search."""
-    found: WeakKeyDictionary[MaterialSet, Array] = WeakKeyDictionary()
-
-    def remembered(materials: MaterialSet) -> Array:
-        if materials not in found:
-            found[materials] = read_only(compute(materials))
-        return found[materials]
-
-    return remembered
 
 
 def _volume_per_atom(materials: MaterialSet, evaluation: Evaluation) -> Array:
@@ -105,7 +93,7 @@ def _shortest_distance_ratio(materials: MaterialSet, evaluation: Evaluation) -> 
     return found
 
 
-@_once
+@once
 def _coordination(materials: MaterialSet) -> Array:
     """(N,) number of neighbours of every atom, nan in rows without distances."""
     found = np.full(materials.n_atoms, np.nan)
@@ -114,7 +102,7 @@ def _coordination(materials: MaterialSet) -> Array:
         first, ratio = _ratios(materials, row, float(2 * largest[row] * NEIGHBOUR_RATIO))
         span = materials.atom_slice(row)
         found[span] = np.bincount(first[ratio <= NEIGHBOUR_RATIO], minlength=span.stop - span.start)
-    return found
+    return read_only(found)
 
 
 def _coordination_statistic(

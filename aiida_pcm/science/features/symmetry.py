@@ -7,10 +7,9 @@ distorted (science.symmetry.check_not_distorted). All of them share one search.
 from __future__ import annotations
 
 from functools import partial
-from weakref import WeakKeyDictionary
 
 from aiida_pcm.science.failure import Evaluation
-from aiida_pcm.science.features.base import PRE_DFT, Feature
+from aiida_pcm.science.features.base import PRE_DFT, Feature, once
 from aiida_pcm.science.materials import Array, MaterialSet
 from aiida_pcm.science.symmetry import SYMPREC, Symmetry, check_not_distorted, symmetry_of
 
@@ -21,14 +20,16 @@ _FIELDS = {
     'free_lattice_parameters': 'lattice',
     'site_degrees_of_freedom': 'sites',
 }
-_found: WeakKeyDictionary[MaterialSet, Symmetry] = WeakKeyDictionary()
+
+
+@once
+def _searched(materials: MaterialSet) -> Symmetry:
+    return symmetry_of(materials)
 
 
 def _symmetry(field: str, materials: MaterialSet, evaluation: Evaluation) -> Array:
     check_not_distorted(materials)
-    if materials not in _found:
-        _found[materials] = symmetry_of(materials)
-    values: Array = getattr(_found[materials], field).copy()
+    values: Array = getattr(_searched(materials), field).copy()
     return values
 
 

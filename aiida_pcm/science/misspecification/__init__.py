@@ -6,9 +6,10 @@ arXiv 2502.07104. docs/topics/pops.md has the equations, and says what is ours.
 """
 
 from aiida_pcm.science.misspecification.corner import CornerClaim, claim_of, lean_text
-from aiida_pcm.science.misspecification.fit import Settings, cross_predict, fit, fit_model, signed_errors
+from aiida_pcm.science.misspecification.fit import cross_predict, fit, fit_model, signed_errors
 from aiida_pcm.science.misspecification.model import SCORES, PopsModel, Prediction
 from aiida_pcm.science.misspecification.propagation import Spread, propagate_curve, propagate_difference
+from aiida_pcm.science.misspecification.settings import Settings
 from aiida_pcm.science.misspecification.streaming import fit_streaming, in_chunks
 
 __all__ = [

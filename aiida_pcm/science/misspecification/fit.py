@@ -16,8 +16,6 @@ from aiida_pcm.science.misspecification.settings import Settings
 from aiida_pcm.science.misspecification.streaming import fit_streaming, in_chunks, summarise
 from aiida_pcm.science.risk.model import fold_of
 
-__all__ = ['Settings', 'cross_predict', 'fit', 'fit_model', 'fit_upstream', 'numpy_seed']
-
 
 def signed_errors(materials: MaterialSet, evaluation: failure.Evaluation) -> Array:
     """(n,) reference minus prediction of the formation energy, eV/atom; nan where either is not known.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +14,6 @@ from aiida_pcm.science.materials import Array
 
 #: What a prediction can be ranked by; see docs/topics/pops.md.
 SCORES = ('std', 'half_width')
-_ABOUT = 'about.json'
 _COLUMNS = ('mean', 'scale', 'coefficients', 'covariance', 'support', 'low', 'high')
 _REMEDY = 'Fit it again.'
 
@@ -51,7 +49,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class PopsModel:
+class PopsModel(npz.Frozen):
     """The error of the energy per atom is c . x with x = ((f - mean) / scale, 1); c is uncertain.
 
     Parameters are c = coefficients + support @ u, with each u_k anywhere between low_k and high_k: the hypercube of
@@ -129,20 +127,11 @@ class PopsModel:
         inside = random.uniform(self.low, self.high, size=(count, len(self.low)))
         return np.asarray(self.coefficients + inside @ self.support.T)
 
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of all numbers and names, independent of the file that holds them."""
-        return npz.sha256(self._about(), self._columns())
-
-    def to_bytes(self) -> bytes:
-        """An npz file; nothing is pickled."""
-        return npz.pack((_ABOUT, self._about()), self._columns(), zipfile.ZIP_DEFLATED)
-
     @classmethod
     def from_bytes(cls, content: bytes) -> PopsModel:
-        """Read what :meth:`to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
+        """Read what `to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
         try:
-            about, columns = npz.unpack(content, _ABOUT)
+            about, columns = npz.unpack(content, npz.ABOUT)
             parts = {name: np.asarray(columns[name], dtype='<f8') for name in _COLUMNS}
             return cls(**parts, rows=int(about['rows']), score=str(about['score']))
         except (PcmError, *npz.UNREADABLE) as error:

@@ -17,16 +17,6 @@ from aiida_pcm.science.risk.model import fold_of
 NEIGHBOURS = 5
 
 
-def peers_distance(audited: Array, peers: Array) -> Array:
-    """(n,) |audited - median of the peers|; `peers` is (M, n)."""
-    return np.asarray(np.abs(audited - np.median(peers, axis=0)))
-
-
-def peers_spread(audited: Array, peers: Array) -> Array:
-    """(n,) disagreement: standard deviation of the audited model and its peers (M, n)."""
-    return np.asarray(np.std(np.vstack([audited, peers]), axis=0))
-
-
 def distance_to_training(
     features: Mapping[str, Array], groups: Array, folds: int = 5, kind: str = 'grouped', seed: int = 0
 ) -> Array:
@@ -34,10 +24,8 @@ def distance_to_training(
 
     A missing value is taken as the mean of those folds.
     """
-    values, fold = (
-        np.column_stack([np.asarray(column, dtype=float) for column in features.values()]),
-        fold_of(groups, folds, kind, seed),
-    )
+    fold = fold_of(groups, folds, kind, seed)
+    values = np.column_stack([np.asarray(column, dtype=float) for column in features.values()])
     values, found = values[:, np.isfinite(values).any(axis=0)], np.empty(len(values))
     for number in range(folds):
         held = fold == number

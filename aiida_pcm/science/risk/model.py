@@ -4,17 +4,15 @@ A forest speaks first: extremely randomised trees (P. Geurts, D. Ernst, L. Wehen
 a bootstrap sample, say how likely a failure is and how large the signed error. Histogram gradient boosting (J. H.
 Friedman, Ann. Statist. 29, 1189 (2001); Ke et al., NeurIPS 2017) has what they say as three more features. That is
 stacking (D. H. Wolpert, Neural Netw. 5, 241 (1992)); to the boosting a row is spoken of by the trees that have not seen
-it, out of bag (L. Breiman, Mach. Learn. 45, 5 (2001)). The answer is a weighted mean of both (docs/risk.md).
+it, out of bag (L. Breiman, Mach. Learn. 45, 5 (2001)). The answer is a weighted mean of both (docs/topics/risk.md).
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.special import expit, logit
@@ -30,7 +28,6 @@ from aiida_pcm.science.materials import Array
 from aiida_pcm.science.risk.trees import Trees, of_boosting, of_forest
 
 FOLDS = ('grouped', 'random')
-_ABOUT = 'about.json'
 _CERTAIN = 1e-6
 _FOREST_WEIGHT = 1 / 3
 _LARGE_ERRORS = 0.9  # the forest takes larger errors than this quantile of them for no larger: few rows would rule it
@@ -40,7 +37,7 @@ _BLOCKS_AT_ONCE = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """How a risk model is fitted; docs/risk.md says on which rows of the WBM table this was chosen.
+    """How a risk model is fitted; docs/topics/risk.md says on which rows of the WBM table this was chosen.
 
     :param iterations, learning_rate, leaves, rows_per_leaf, l2, feature_share, bins: of the boosting.
     :param forest: number of extremely randomised trees; 0 for boosting alone.
@@ -83,7 +80,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class RiskModel:
+class RiskModel(npz.Frozen):
     """A fitted risk model, frozen: plain numbers, named by their hash.
 
     :param features: names of the columns, in the order in which the trees know them.
@@ -124,20 +121,11 @@ class RiskModel:
         probability = expit(self.boosting.sum(_with_said(values, said)) + self.constant)
         return _calibrated(_mean(probability, said), self.slope, self.intercept)
 
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of all numbers and names, independent of the file that holds them."""
-        return npz.sha256(self._about(), self._columns())
-
-    def to_bytes(self) -> bytes:
-        """An npz file; nothing is pickled."""
-        return npz.pack((_ABOUT, self._about()), self._columns(), zipfile.ZIP_DEFLATED)
-
     @classmethod
     def from_bytes(cls, content: bytes) -> RiskModel:
-        """Read what :meth:`to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
+        """Read what `to_bytes` wrote; nothing is unpickled. Raises PcmError for anything else."""
         try:
-            about, columns = npz.unpack(content, _ABOUT)
+            about, columns = npz.unpack(content, npz.ABOUT)
             parts: dict[str, dict[str, Array]] = {'boosting': {}, 'forest': {}}
             for name, array in columns.items():
                 part, _, column = name.partition('.')

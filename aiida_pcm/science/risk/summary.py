@@ -11,6 +11,7 @@ import numpy as np
 from aiida_pcm.science.features.composition import is_fraction
 from aiida_pcm.science.features.scores import POPS, PROBE
 from aiida_pcm.science.materials import Array
+from aiida_pcm.science.plain import number
 from aiida_pcm.science.risk.baselines import conformal_width, distance_to_training
 from aiida_pcm.science.risk.figures import RATE, Figure, Judged, calibration
 from aiida_pcm.science.risk.model import RiskModel, Settings, cross_fit, fit
@@ -80,7 +81,7 @@ def learn(
         'calibration': {
             name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(found).items()
         },
-        'importance': [{'feature': name, 'drop': _number(drop)} for name, drop in first],
+        'importance': [{'feature': name, 'drop': number(drop)} for name, drop in first],
         'baselines': _baselines(columns, failed, errors, classes, groups, settings, rate),
     }
     return Learned(fit(columns, failed, groups, settings, stages, errors), scores, report)
@@ -96,18 +97,7 @@ def _baselines(
     rate: float,
 ) -> dict[str, Any]:
     """Figures of the scores that can be had without the risk model, on the rows that each can be had for."""
-    free = {
-        name: np.abs(column) for name, start in FREE.items() for key, column in columns.items() if key.startswith(start)
-    }
-    there = np.isfinite(errors)
-    width = np.full(len(failed), np.inf)
-    if len(np.unique(groups[there])) >= settings.folds:
-        width[there] = conformal_width(
-            errors[there], classes[there], groups[there], folds=settings.folds, seed=settings.seed
-        )
-    far = distance_to_training(columns, groups, settings.folds, seed=settings.seed)
-    alone = {name: columns[name] for name in OF_FEATURES if name in columns}
-    scores = {**free, **alone, 'feature_distance': far, 'conformal_by_chemistry': width}
+    scores = scores_without_learning(columns, errors, classes, groups, settings.folds, settings.seed)
     found = {}
     for name, score in scores.items():
         known = np.isfinite(score)
@@ -117,15 +107,30 @@ def _baselines(
     return found
 
 
+def scores_without_learning(
+    columns: Mapping[str, Array], errors: Array, classes: Array, groups: Array, folds: int, seed: int
+) -> dict[str, Array]:
+    """Scores (n,) that can be had without a risk model, by name; not finite where a row has none.
+
+    :param columns: each (n,), nan where a material has no value; FREE and OF_FEATURES say which are scores.
+    :param errors: (n,) in the property's unit, nan where the model gave no value.
+    :param classes: (n,) names, for the conformal width, which takes known errors in as many groups as there are folds.
+    """
+    found = {
+        name: np.abs(column) for name, start in FREE.items() for key, column in columns.items() if key.startswith(start)
+    }
+    found |= {name: columns[name] for name in OF_FEATURES if name in columns}
+    found['feature_distance'] = distance_to_training(columns, groups, folds, seed=seed)
+    there, width = np.isfinite(errors), np.full(len(errors), np.inf)
+    if len(np.unique(groups[there])) >= folds:
+        width[there] = conformal_width(errors[there], classes[there], groups[there], folds=folds, seed=seed)
+    return {**found, 'conformal_by_chemistry': width}
+
+
 def _figures(judged: Judged, seed: int, rate: float) -> dict[str, Any]:
     figures = {name: _interval(one) for name, one in judged.summary(seed, rate=rate).items()}
     return {**figures, 'oracle': judged.oracle(rate)}
 
 
 def _interval(figure: Figure) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in asdict(figure).items()}
-
-
-def _number(value: float) -> float | None:
-    """A node holds no nan."""
-    return None if np.isnan(value) else float(value)
+    return {name: number(value) for name, value in asdict(figure).items()}

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from aiida_pcm.science import features, risk
+from aiida_pcm.science import features, recorded, risk
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.failure import Evaluation
 from aiida_pcm.science.features.composition import fraction_of
 from aiida_pcm.science.features.predictions import HULL
-from aiida_pcm.science.formation import recorded_predictions
 from aiida_pcm.science.materials import Array, MaterialSet, all_elements, data_sha256
+from aiida_pcm.science.plain import plain
 from aiida_pcm.science.screening import protocols as ranking
 from aiida_pcm.science.screening.budget import BUDGETS, RESAMPLES, charged, discovery
 from aiida_pcm.science.screening.stability import BAND, CONVENTIONS, HULL_DISTANCE, Candidates, filter_quality
@@ -67,7 +67,10 @@ class Settings:
 
     @classmethod
     def from_dict(cls, stated: Mapping[str, Any]) -> Settings:
-        """:raises PcmError: a setting that there is not."""
+        """Settings from plain data.
+
+        :raises PcmError: a setting that there is not, or what the class refuses.
+        """
         try:
             return cls(**stated)
         except TypeError as error:
@@ -133,7 +136,7 @@ def screen(materials: MaterialSet, predicted: Mapping[str, Array], settings: Set
         'charged': judged(paid, np.full(len(candidates), True)),
         'absent': absent,
     }
-    return Screened(_plain(report), usable[held], kept)
+    return Screened(plain(report), usable[held], kept)
 
 
 def candidates_of(materials: MaterialSet, predicted: Mapping[str, Array]) -> Candidates:
@@ -230,7 +233,7 @@ def predictions_of(materials: MaterialSet, evaluations: Mapping[str, Evaluation]
         found[name] = np.where(evaluation.status == 0, evaluation.formation_energy, np.nan)
     if found and not materials.metadata.get('predictions'):
         return found
-    return found | recorded_predictions(materials)
+    return found | recorded.columns(materials, PROPERTY)
 
 
 def _usable(materials: MaterialSet) -> Array:
@@ -263,12 +266,3 @@ def _qualities(candidates: Candidates, name: str, settings: Settings, seed: int)
                 name: asdict(getattr(one, name)) for name in ('recall', 'precision', 'f1')
             }
     return found
-
-
-def _plain(value: Any) -> Any:
-    """The same with None for nan, which no node can hold."""
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and value != value else value

@@ -2,7 +2,7 @@
 
 A strategy proposes points of the unit cube of scaled features (`Space`) and is told what was found there. It sees the
 features of the rows that can be asked for, and nothing else. With the same seed and the same answers it makes the same
-proposals, so a search can be resumed by replaying its query log. What each is good for: docs/adversaries.md.
+proposals, so a search can be resumed by replaying its query log. What each is good for: docs/topics/adversaries.md.
 """
 
 from __future__ import annotations

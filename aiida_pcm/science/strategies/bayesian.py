@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.strategies.space import Pool, Space
 
-# Fixed on the errors of M3GNet, rows of the search part of the recovered WBM table (docs/adversaries.md).
+# Fixed on the errors of M3GNet, rows of the search part of the recovered WBM table (docs/topics/adversaries.md).
 FIRST = 20  # answers before the first forest
 BATCH, GROWTH = 10, 0.1  # a new forest after so many answers, or this share of those it knows
 TREES, LEAF, CANDIDATES = 100, 2, 0.3

@@ -1,4 +1,4 @@
-"""Proposals of somebody else, a language model or a colleague, one JSON object per line (docs/adversaries.md).
+"""Proposals of somebody else, a language model or a colleague, one JSON object per line (docs/how-to/adversary.md).
 
 The search sends a request, the player answers with one line. The first request of a game names the features; every
 request brings what was found since the last one::

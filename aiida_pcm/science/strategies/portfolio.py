@@ -13,7 +13,7 @@ import numpy as np
 from aiida_pcm.science.materials import Array
 from aiida_pcm.science.strategies.base import Strategy
 
-# Fixed on the errors of M3GNet, rows of the search part of the recovered WBM table (docs/adversaries.md).
+# Fixed on the errors of M3GNet, rows of the search part of the recovered WBM table (docs/topics/adversaries.md).
 MEMORY = 0.998  # weight of a query after the next one
 
 
@@ -24,6 +24,7 @@ class PortfolioStrategy:
     finding a failure; one number is drawn from each, and the adversary with the highest is asked.
 
     :param arms: the adversaries, at least one.
+    :ivar played: the name of the adversary behind each proposal so far.
     """
 
     def __init__(self, arms: Mapping[str, Strategy], seed: int) -> None:
@@ -32,13 +33,15 @@ class PortfolioStrategy:
         self._weight = np.zeros((len(self._arms), 2))  # discounted (failures, successes)
         self._counted = np.zeros((len(self._arms), 2), dtype=int)
         self._asked: list[int] = []
+        self.played: list[str] = []
 
     def ask(self) -> Array:
         """The next proposal: (d,) in [0, 1]."""
         drawn = self._random.beta(1 + self._weight[:, 0], 1 + self._weight[:, 1])
         arm = int(np.argmax(drawn))
         self._asked.append(arm)
-        return list(self._arms.values())[arm].ask()
+        self.played.append(list(self._arms)[arm])
+        return self._arms[self.played[-1]].ask()
 
     def tell(self, x: Array, failed: bool) -> None:
         """Everybody learns; the answer counts for whoever asked first of those not answered yet."""

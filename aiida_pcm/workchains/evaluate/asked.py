@@ -10,6 +10,7 @@ from aiida.engine import ExitCode, ProcessBuilder
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.workchains.compare import port_name
+from aiida_pcm.workchains.ended import name_of
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 
 
@@ -49,7 +50,7 @@ class AskedModelMixin:
         """Predictions that may not be used end it."""
         chain = self.ctx.evaluation
         if not chain.is_finished_ok:
-            process = f'{chain.process_label}<{chain.pk}>'
+            process = name_of(chain)
             return self.exit_codes.ERROR_EVALUATION_FAILED.format(process=process, reason=chain.exit_message)
         for name in ('evaluation', 'bias'):
             if name in chain.outputs:

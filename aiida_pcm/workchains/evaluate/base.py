@@ -23,6 +23,7 @@ from aiida_pcm.science.evaluation import commonest_failure
 from aiida_pcm.science.failure import get_property
 from aiida_pcm.science.formation import ACCEPTED, check_bias
 from aiida_pcm.workchains.checks import add_max_concurrent, as_validator, formable, positive_validator
+from aiida_pcm.workchains.ended import how, name_of
 from aiida_pcm.workchains.protocol import load
 
 CODES = EvaluateCalculation.spec().exit_codes
@@ -209,7 +210,7 @@ class EvaluateBaseWorkChain(WorkChain):
             inputs['metadata']['call_link_label'] = f'{name}_iteration_{self.ctx.attempts[name]}'
             job = self.submit(EvaluateCalculation, **inputs)
             follow = f'verdi calcjob remotecat {job.pk} {job.get_option("output_filename")}'
-            self.report(f'{_name(job)} takes {job.inputs.dataset.n_rows} structures; see how far it is: {follow}')
+            self.report(f'{name_of(job)} takes {job.inputs.dataset.n_rows} structures; see how far it is: {follow}')
             self.to_context(jobs=append_(job))
 
     def inspect_some(self) -> ExitCode | None:
@@ -217,18 +218,23 @@ class EvaluateBaseWorkChain(WorkChain):
         for name, job in zip(self.ctx.running, self.ctx.jobs, strict=True):
             if job.is_finished_ok or job.exit_status in WITH_RESULTS:
                 self.ctx.done[name] = job
-            elif job.exit_status not in RESTARTABLE:
-                return self.exit_codes.ERROR_EVALUATION_FAILED.format(job=_name(job), reason=_reason(job))
+            elif job.exit_status not in RESTARTABLE and not self._lost_its_server(name, job):
+                return self.exit_codes.ERROR_EVALUATION_FAILED.format(job=name_of(job), reason=how(job))
             elif self.ctx.attempts[name] >= self.inputs.max_iterations:
                 return self.exit_codes.ERROR_TOO_MANY_RESTARTS.format(
-                    job=_name(job), n=self.inputs.max_iterations, reason=_reason(job)
+                    job=name_of(job), n=self.inputs.max_iterations, reason=how(job)
                 )
             else:
-                self.ctx.parents[name] = job.outputs.remote_folder
-                self.report(f'{_name(job)} was stopped ({_reason(job)}) and is continued from its checkpoints')
+                if 'remote_folder' in job.outputs:
+                    self.ctx.parents[name] = job.outputs.remote_folder
+                self.report(f'{name_of(job)} was stopped ({how(job)}) and is continued from its checkpoints')
         self.ctx.waiting = [name for name in self.ctx.waiting if name not in self.ctx.done]
         self._say_how_far()
         return None
+
+    def _lost_its_server(self, name: str, job: orm.CalcJobNode) -> bool:
+        """Whether a broker or a database may have gone away under it: then a second one does not except."""
+        return job.is_excepted and self.ctx.attempts[name] == 1
 
     def _say_how_far(self) -> None:
         jobs = self.ctx.done.values()
@@ -294,13 +300,3 @@ class EvaluateBaseWorkChain(WorkChain):
         if report['failed'] > self.inputs.max_failed_fraction.value * report['items']:
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(**details)
         return None
-
-
-def _name(job: orm.CalcJobNode) -> str:
-    return f'{job.process_label}<{job.pk}>'
-
-
-def _reason(job: orm.CalcJobNode) -> str:
-    if job.exit_status is None:
-        return f'its state is {job.process_state.value if job.process_state else "unknown"}'
-    return f'exit status {job.exit_status}, {job.exit_message}'

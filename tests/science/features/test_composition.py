@@ -16,6 +16,7 @@ from pymatgen.core.periodic_table import Element
 from scipy.stats import entropy
 
 from aiida_pcm.science import features
+from aiida_pcm.science.features import composition
 from aiida_pcm.science.features.composition import CLASSES, PROPERTIES
 
 from .crystals import compositions, materials_of, random_crystal
@@ -174,3 +175,9 @@ def test_a_composition_needs_no_structure():
     geometric = [name for name in features.available(table) if name not in names]
     assert len(geometric) >= 7
     assert all(np.isnan(column).all() for column in features.table(table, names=geometric).values())
+
+
+def test_elements_are_looked_up_once():
+    """To ask pymatgen for 118 elements anew takes longer than a table of some rows."""
+    for known in PROPERTIES:
+        assert composition._property_values(known.name) is composition._property_values(known.name)
