@@ -49,7 +49,7 @@ test: environment $(TESTABLE) pw
 	@$(BIN)/mypy aiida_pcm
 	@$(BIN)/mypy --strict aiida_pcm/science aiida_pcm/runner aiida_pcm/verify
 	@echo '== Tests'
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 environment: $(INSTALLED) $(BIN)/activate-pcm
 

@@ -33,6 +33,14 @@ pytest_plugins = ['aiida.tools.pytest_fixtures']
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long first: processes that share the tests file by file then end together."""
+    marks: dict[Path, set[str]] = {}
+    for item in items:
+        marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    items.sort(key=lambda item: ('servers' not in marks[item.path], 'slow' not in marks[item.path]))
+
+
 @pytest.fixture(scope='session')
 def root() -> Path:
     """The checkout."""

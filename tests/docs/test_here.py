@@ -6,7 +6,9 @@ import glob
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,9 @@ class Reader:
             Path(name).write_text(text)
         for command in page.commands():
             if who(page.name, command) == HERE and command not in self.done:  # two pages may say the same
+                if '-f svg' in command and shutil.which('dot') is None:
+                    warnings.warn(f'not run, since it needs dot of Graphviz: {command}', stacklevel=2)
+                    continue
                 self.run(command)
                 self.done.add(command)
 

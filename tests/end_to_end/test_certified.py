@@ -161,9 +161,9 @@ def test_missing_reference_counts_as_failed_and_is_said(codes, chgnet, dataset):
     materials = dataset.materials
     mass = table(materials, names=['atomic_number_mean'])['atomic_number_mean']
     evaluation = _as_evaluation(materials)
-    unknown = DatasetData.get_or_create(
-        reference_from(materials, evaluation, mass > HEAVY, missing=(mass > 20) & (mass < 24))
-    )
+    # Spread over all that is light, so that no box can go round them, on whatever machine CHGNet made the reference.
+    missing = (mass <= HEAVY) & (np.arange(len(materials)) % 7 == 0)
+    unknown = DatasetData.get_or_create(reference_from(materials, evaluation, mass > HEAVY, missing=missing))
     results, _ = audit(codes, chgnet, unknown)
     counts = results['certificate'].document['counts']
     assert counts['unknown'] > 0 and counts['failed'] >= counts['unknown']

@@ -158,7 +158,8 @@ WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT {SAME} FR
 VIRTUAL = f'DROP TABLE db_dbnode; CREATE VIRTUAL TABLE db_dbnode USING fts5({", ".join(COLUMNS)})'
 MANY = f"""CREATE TABLE copy AS SELECT * FROM db_dbnode WHERE node_type LIKE '%CertificateData.';
 WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1100)
-INSERT INTO db_dbnode SELECT id * 10000 + x, substr(uuid, 1, 31) || printf('%05d', x), {', '.join(REST)} FROM copy, c"""
+INSERT INTO db_dbnode
+SELECT id * 10000 + x, printf('%08x-0000-4000-8000-%012x', x, id), {', '.join(REST)} FROM copy, c"""
 LINK = stat.S_IFLNK | 0o777
 NOWHERE = json.dumps({'o': {'certificate.json': {'k': 'a' * 64}}})
 BESIDE = json.dumps({'o': {'certificate.json': {'k': 'a' * 64}, 'Sound.olean': {'k': 'b' * 64}}})
