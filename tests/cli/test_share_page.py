@@ -10,7 +10,6 @@ from aiida import orm
 from click.testing import CliRunner
 
 from aiida_pcm.cli import main
-from aiida_pcm.cli.replay import replay
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.runner import lean
@@ -52,8 +51,6 @@ def call(command, profile):
         assert arguments[:2] == ['-m', 'aiida_pcm.verify']
         return verifier(arguments[2:]), ''
     assert program == 'aiida-pcm'
-    if 'replay' not in main.commands:
-        main.add_command(replay)
     extra = ['--code', 'mine@localhost'] if arguments[0] == 'replay' else []
     done = CliRunner().invoke(main, ['-p', profile, *arguments, *extra])
     return done.exit_code, done.output

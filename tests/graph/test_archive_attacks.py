@@ -20,9 +20,6 @@ from aiida.common.exceptions import NotExistent
 from click.testing import CliRunner
 
 from aiida_pcm.cli import main
-from aiida_pcm.cli.lineage import lineage
-from aiida_pcm.cli.replay import replay
-from aiida_pcm.cli.why import why
 from aiida_pcm.data.arrays import risk_of
 from aiida_pcm.data.certificate import CertificateData
 from aiida_pcm.data.dataset import DatasetData
@@ -115,10 +112,6 @@ def victim(aiida_profile_clean, aiida_localhost, trap, armed, monkeypatch):
 
 @pytest.fixture
 def run(victim):
-    for command in (replay, why, lineage):
-        if command.name not in main.commands:
-            main.add_command(command)
-
     def invoke(*arguments):
         return CliRunner().invoke(main, ['-p', victim.name, *map(str, arguments)])
 

@@ -12,7 +12,6 @@ from aiida.manage.caching import enable_caching, get_use_cache
 from click.testing import CliRunner
 
 from aiida_pcm.cli import main
-from aiida_pcm.cli.replay import replay
 from aiida_pcm.data.model import ModelData
 from aiida_pcm.graph.replay import changed, jobs_of
 from aiida_pcm.graph.sharing import share
@@ -36,8 +35,6 @@ def run(aiida_profile_clean, aiida_localhost):
     """Replay in a profile with a code of its own, and EMT by the user's own word."""
     aiida_localhost.set_minimum_job_poll_interval(0)
     code = python_on(aiida_localhost, 'mine')
-    if 'replay' not in main.commands:
-        main.add_command(replay)
 
     def invoke(path, *arguments, trusted=True):
         model = ModelData.from_code('ase', 'ase.calculators.emt.EMT', code, Convention('PBE'))

@@ -14,7 +14,6 @@ from aiida_pseudo.groups.family import PseudoPotentialFamily
 from click.testing import CliRunner
 
 from aiida_pcm.cli import main
-from aiida_pcm.cli.replay import replay
 from aiida_pcm.graph.closure import export
 from aiida_pcm.graph.replay_pw import own_pseudo, runs_of
 from aiida_pcm.graph.sharing import bring
@@ -102,8 +101,6 @@ def armed(aiida_profile, tmp_path_factory, trap):
 
 @pytest.fixture
 def run(aiida_profile_clean):
-    if 'replay' not in main.commands:
-        main.add_command(replay)
     return lambda *words: CliRunner().invoke(main, ['-p', aiida_profile_clean.name, 'replay', *map(str, words)])
 
 
