@@ -35,6 +35,16 @@ def python_on(computer, label: str, plugin: str | None = None):
     ).store()
 
 
+def shell_code(computer, folder, script: str):
+    """A code whose executable is a shell script that stands in front of Python."""
+    from aiida import orm
+
+    executable = folder / 'python'
+    executable.write_text('#!/bin/sh\n' + script)
+    executable.chmod(0o755)
+    return orm.InstalledCode(label='script', computer=computer, filepath_executable=str(executable)).store()
+
+
 def quick_python(label: str, workdir):
     """The Python of the tests as a code of a quick computer."""
     return python_on(quick_computer(label, workdir), 'python')

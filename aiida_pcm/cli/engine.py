@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import re
@@ -10,9 +9,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiida_pcm.cli import progress
+
+if TYPE_CHECKING:
+    import asyncio
 
 _TRACEBACK = 'Traceback (most recent call last):'
 # The database is asked at most this often, and for at most this share of the time.

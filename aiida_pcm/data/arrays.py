@@ -121,9 +121,7 @@ def query_log_of(node: orm.ArrayData) -> QueryLog:
     :return: with ``row`` as rows of the part.
     """
     about = node.base.attributes.all
-    strategy = node.get_array('strategy')
-    # Logs of the first versions have no arms.
-    arm = node.get_array('arm') if 'arm' in node.get_arraynames() else strategy
+    strategy, arm = _players(node)
     kept: dict[str, Any] = {
         name: node.get_array(name) for name in ('proposal', 'row', 'id', 'distance', 'error', 'failed')
     }
@@ -131,13 +129,18 @@ def query_log_of(node: orm.ArrayData) -> QueryLog:
     return QueryLog(features=(), strategy=strategy, arm=arm, transcript='', remarks=about.get('remarks') or {}, **kept)
 
 
+def _players(node: orm.ArrayData) -> tuple[Array, Array]:
+    """Strategy and arm of each query (q,); logs of the first versions have no arms."""
+    strategy = node.get_array('strategy')
+    return strategy, node.get_array('arm') if 'arm' in node.get_arraynames() else strategy
+
+
 def proposers(node: orm.ArrayData) -> Array:
     """Who proposed each query of a log (q,), ``portfolio: heuristic`` for an adversary that a portfolio let play.
 
     Older logs do not know the adversaries of a portfolio: then it is ``portfolio`` alone.
     """
-    strategy = node.get_array('strategy')
-    arm = node.get_array('arm') if 'arm' in node.get_arraynames() else strategy
+    strategy, arm = _players(node)
     return np.array([one if one == own else f'{one}: {own}' for one, own in zip(strategy, arm, strict=True)])
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from aiida_pcm.report.files import save
-from aiida_pcm.report.words import FRAMES, percent, percent_up, sentence, short, templates
+from aiida_pcm.report.words import FRAMES, judgements_in_words, percent, percent_up, sentence, short, templates
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.science.conventions import Convention, PcmError
 from aiida_pcm.science.recorded import KIND
-from aiida_pcm.science.refutation import ENOUGH, e_value
+from aiida_pcm.science.refutation import ENOUGH, bound_of, e_value
 
 TEMPLATES = {'.html': 'card.html.j2', '.md': 'card.md.j2'}
 _MARKUP = re.compile(r'([\\`*_{}\[\]<>#|~&!$])|(?<=:)(?=//)')
@@ -55,7 +55,7 @@ def context(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the templates of the card say of a certificate, here and in a report."""
     claim, shown = document['claim'], schema.summary(document, '')
     stated = claim['reference']['convention']
-    bound = Fraction(document['bound']['num'], document['bound']['den'])
+    bound = bound_of(document)
     return {
         'c': shown,
         'd': document,
@@ -92,7 +92,7 @@ def validation_in_words(found: Mapping[str, Any]) -> str:
     said = f'{found.get("converged")} of {found["submitted"]} structures converged in Quantum ESPRESSO'
     said += '' if ratio is None else f'; median |F_DFT|/|F_model| {short(ratio)}'
     judged = (found.get('by_role') or {}).get('controls', {}).get('judgements') or {}
-    counts = ', '.join(f'{number} {judgement}' for judgement, number in sorted(judged.items()))
+    counts = judgements_in_words(judged)
     return f'{said}.' + (f' Controls from inside the box: {counts}.' if counts else '')
 
 

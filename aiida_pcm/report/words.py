@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -48,6 +48,11 @@ def percent_up(numerator: int, denominator: int) -> str:
 def interval(ends: Sequence[Any] | None) -> str:
     """Two ends in brackets."""
     return '–' if ends is None else f'[{short(ends[0])}, {short(ends[1])}]'
+
+
+def judgements_in_words(judgements: Mapping[str, int]) -> str:
+    """How many runs of Quantum ESPRESSO said what."""
+    return ', '.join(f'{number} {judgement}' for judgement, number in sorted(judgements.items()))
 
 
 def plain(name: str) -> str:

@@ -36,8 +36,9 @@ def pack(source: BinaryIO, target: BinaryIO) -> None:
 def unpack(source: BinaryIO, target: BinaryIO) -> None:
     """The inverse of `pack`, in bounded memory, for files of others: a small one may unpack to any size.
 
-    :raises UnreadableError: beyond LARGEST bytes, or where it asks for more memory than `pack` does.
-    :raises CertificateError: for a damaged file, or one with something behind its end.
+    :raises UnreadableError: beyond LARGEST bytes.
+    :raises CertificateError: for a damaged file, one with something behind its end, or one that asks for more memory
+        than `pack` does.
     """
     decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
     written = 0

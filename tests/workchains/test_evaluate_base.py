@@ -21,6 +21,8 @@ from aiida_pcm.science.conventions import PcmError
 from aiida_pcm.science.materials import MaterialSet
 from aiida_pcm.workchains.evaluate.base import EvaluateBaseWorkChain
 
+from ..machines import shell_code
+
 pytestmark = pytest.mark.usefixtures('quick')
 
 CODES = EvaluateBaseWorkChain.spec().exit_codes
@@ -52,14 +54,6 @@ def rattled(seed: int) -> Atoms:
     atoms = bulk('NaCl', 'rocksalt', a=5.64).repeat((2, 2, 1))
     atoms.positions += np.random.default_rng(seed).normal(0, 0.05, atoms.positions.shape)
     return atoms
-
-
-def shell_code(computer, folder, script: str) -> orm.InstalledCode:
-    """A code whose executable is a shell script that stands in front of Python."""
-    executable = folder / 'python'
-    executable.write_text('#!/bin/sh\n' + script)
-    executable.chmod(0o755)
-    return orm.InstalledCode(label='script', computer=computer, filepath_executable=str(executable)).store()
 
 
 def run(code, model, data, **overrides):

@@ -14,7 +14,7 @@ from aiida_pcm.science.explanation import Cause, Evidence, Explanation, number, 
 from aiida_pcm.science.explanation.contrast import LEVEL, Contrast, contrasts
 from aiida_pcm.science.explanation.refusal import Counted, most, percent
 from aiida_pcm.science.materials import Array, all_elements
-from aiida_pcm.science.refutation import REFUTED
+from aiida_pcm.science.refutation import REFUTED, bound_of
 from aiida_pcm.science.strata import anion_class, element_block
 
 # What is worth telling of a verdict, in the order of weight where nothing is computed.
@@ -51,7 +51,7 @@ def _rate(document: Mapping[str, Any]) -> float:
 
 
 def _bound(document: Mapping[str, Any]) -> float:
-    return float(document['bound']['num'] / document['bound']['den'])
+    return float(bound_of(document))
 
 
 # --- a verdict --------------------------------------------------------------------------------------------------------

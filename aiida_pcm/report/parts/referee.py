@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 from aiida_pcm.graph.evidence import Evidence
 from aiida_pcm.report import plots
 from aiida_pcm.report.parts.base import AbsentError
-from aiida_pcm.report.words import fill, interval, short
+from aiida_pcm.report.words import fill, interval, judgements_in_words, short
 from aiida_pcm.science.failure import get_property
 
 KEY, TITLE = 'referee', 'Quantum ESPRESSO against the potential'
@@ -41,11 +41,7 @@ def _pictures(said: Mapping[str, Any], tolerance: float, unit: str) -> Markup:
         _errors(left, both, tolerance, unit)
         _ratios(right, ratios, said['by_role'])
         plots.legend(figure, 3)
-    counts = '; '.join(
-        f'{"controls" if role == "controls" else "worst"}: '
-        + ', '.join(f'{number} {judgement}' for judgement, number in sorted(one['judgements'].items()))
-        for role, one in said['by_role'].items()
-    )
+    counts = '; '.join(f'{role}: {judgements_in_words(one["judgements"])}' for role, one in said['by_role'].items())
     caption = (
         'Left: the error of the model against the reference it was audited with, and against Quantum ESPRESSO with '
         'another pseudopotential family; right of and above the lines are failures. Right: largest force in DFT by '
@@ -90,7 +86,7 @@ def in_words(said: Mapping[str, Any]) -> str:
     """How many converged, and what was said of each role, in a sentence."""
     told = [f'{said["converged"]} of {said["submitted"]} structures converged in Quantum ESPRESSO']
     for role, one in said['by_role'].items():
-        counts = ', '.join(f'{number} {judgement}' for judgement, number in sorted(one['judgements'].items()))
+        counts = judgements_in_words(one['judgements'])
         name = 'worst counterexamples' if role == 'worst' else 'controls from inside the box'
         told.append(f'of {one["submitted"]} {name}: {counts or "none"}')
     ratio = f'median |F_DFT|/|F_model| {short(said["median_force_ratio"])} {interval(said["force_ratio_interval"])}'

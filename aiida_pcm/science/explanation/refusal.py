@@ -24,7 +24,6 @@ from aiida_pcm.science.certificate import (
     is_inside,
     noise_word,
     tolerance_word,
-    value,
 )
 
 BEYOND, BY_NOISE, NO_PREDICTION, UNKNOWN = 'beyond the tolerance', 'by the noise', 'no prediction', 'no reference'
@@ -180,11 +179,6 @@ def _met(k: int, n: int, rows: int, requested: Mapping[str, int], alpha: tuple[i
 
 def _certifies(k: int, n: int, requested: Mapping[str, int], alpha: tuple[int, int]) -> bool:
     return upper_bound(k, n, *alpha) * requested['den'] <= requested['num'] * BOUND_DEN
-
-
-def ends(side: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """A side of a box in the feature's unit."""
-    return value(side['lo'], side['decimals']), value(side['hi'], side['decimals'])
 
 
 def percent(rate: float) -> str:

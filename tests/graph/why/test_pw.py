@@ -48,10 +48,7 @@ def test_a_namelist_that_pw_does_not_know(start):  # noqa: F811
     ('script', 'cause'),
     [
         (f'kill -{signal.SIGKILL.value} $$', 'pw.x killed'),
-        (
-            'echo "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01T00:00:00 ***" >&2; exit 1',
-            'job of pw.x cancelled',
-        ),
+        (CANCELLED, 'job of pw.x cancelled'),
         ('exec /nowhere/pw.x', 'no executable of pw.x'),
     ],
 )

@@ -74,7 +74,7 @@ def test_a_next_try_says_what_is_enough(n, k):
     assert again.allowed == -1 or certifies(again.allowed, n)
     assert again.allowed + 1 > n or not certifies(again.allowed + 1, n)
     if again.at_this_rate is None:
-        assert Fraction(k, n) >= requested or again.at_this_rate is None
+        assert Fraction(k, n) >= requested or not certifies(-(-k * 2**16 // n), 2**16)  # the most that was tried
     else:
         assert certifies(-(-k * again.at_this_rate // n), again.at_this_rate)
 
