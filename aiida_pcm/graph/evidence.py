@@ -141,9 +141,10 @@ class Evidence:
             return None
         materials, rows = self[dataset].materials, table_of(self[table])
         wrong = failed(rows.errors, self.tolerance, noise_of(materials, rows.errors.of))
-        inside = self._inside(rows)
         if name == CERTIFICATION and self.document is not None:
-            wrong, inside = _as_certified(self.document, materials, wrong, inside)
+            wrong, inside = _as_certified(self.document, materials, wrong)
+        else:
+            inside = self._inside(rows)
         said = None if self[evaluation] is None else evaluation_of(self[evaluation])
         return Part(name, materials, said, rows, wrong, inside)
 
@@ -282,9 +283,7 @@ def fit_of(report: Any) -> dict[str, Any] | None:
     return {**inputs_of(report.creator), **made}
 
 
-def _as_certified(
-    document: Mapping[str, Any], materials: MaterialSet, wrong: Array, inside: Array | None
-) -> tuple[Array, Array]:
+def _as_certified(document: Mapping[str, Any], materials: MaterialSet, wrong: Array) -> tuple[Array, Array | None]:
     """Failed and inside (n,) by the words of the certificate, which alone were counted."""
     claim = document['claim']
     tolerance = schema.tolerance_word(claim['tolerance']['value'])

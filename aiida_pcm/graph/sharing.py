@@ -176,14 +176,15 @@ def bring(path: Path) -> dict[str, str]:
     :return: old label -> new label of computers, codes and groups that are new here.
     :raises PcmError: where texts of the archive would write on a terminal.
     """
-    found = look(path)
-    if found['suspicious']:
-        raise PcmError(
-            f'The archive has control characters where names stand: {found["suspicious"][0]}.',
-            'Nobody writes such names by accident: ask who made it.',
-        )
     before = {kind: {entity.uuid for entity in _named(kind)} for kind in _NAMED}
-    with at_head(path) as head, _readable(path):
+    with at_head(path) as head, _readable(path):  # what is looked at is what is imported
+        with get_format().open(head, 'r') as reader:
+            suspicious = contents_of(reader.get_backend())['suspicious']
+        if suspicious:
+            raise PcmError(
+                f'The archive has control characters where names stand: {suspicious[0]}.',
+                'Nobody writes such names by accident: ask who made it.',
+            )
         try:
             import_archive(head, import_new_extras=False, merge_extras=('k', 'n', 'l'), create_group=False)
         finally:

@@ -21,6 +21,7 @@ from aiida_pcm.science.conventions import PcmError, check_comparable
 from aiida_pcm.science.explanation import Cause, Evidence, Explanation, at, number, ranked
 from aiida_pcm.science.explanation.contrast import neighbours
 from aiida_pcm.science.failure import NO_PREDICTION, NO_REFERENCE, failed, get_property
+from aiida_pcm.science.formation import composition
 from aiida_pcm.science.guard import screen
 from aiida_pcm.science.materials import Array, MaterialSet
 
@@ -112,20 +113,20 @@ def _by_group(materials: MaterialSet, name: str) -> Any:
     return np.flatnonzero(materials.groups == name)
 
 
-def _by_formula(materials: MaterialSet, name: str) -> list[int]:
+def _by_formula(materials: MaterialSet, name: str) -> Any:
     """Rows of the composition that a formula states, whatever the order of its elements."""
     from ase.formula import Formula
 
     try:
-        wanted = _reduced(Formula(name).count())
+        wanted = Formula(name).count()
     except ValueError:
         return []
-    return [row for row in range(len(materials)) if _reduced(materials.atoms(row).symbols.formula.count()) == wanted]
-
-
-def _reduced(counts: dict[str, int]) -> dict[str, int]:
-    divisor = int(np.gcd.reduce(list(counts.values()))) if counts else 1
-    return {symbol: count // divisor for symbol, count in counts.items()}
+    shares, symbols = composition(materials)
+    if not wanted or not set(wanted) <= set(symbols):
+        return []
+    # Quotients of small integers: equal where the compositions are.
+    asked = np.array([wanted.get(symbol, 0) for symbol in symbols]) / sum(wanted.values())
+    return np.flatnonzero((shares == asked).all(axis=1))
 
 
 def explain_material(found: Found) -> Explanation:

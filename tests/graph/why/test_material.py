@@ -5,6 +5,7 @@ The graph is the whole story of a certification (tests/verify/story.py); Lean al
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -14,7 +15,7 @@ from aiida import orm
 from aiida_pcm.calcfunctions.seal_certificate import seal_certificate
 from aiida_pcm.calcfunctions.search_failures import search_failures
 from aiida_pcm.data.arrays import table_of
-from aiida_pcm.graph.why import why
+from aiida_pcm.graph.why import material, why
 from aiida_pcm.graph.why.trail import Trail
 from aiida_pcm.science import certificate as schema
 from aiida_pcm.science.conventions import PcmError
@@ -100,6 +101,16 @@ def test_a_material_of_the_certification_part(certificate):
     assert names[0] == 'error' and 'proposed' not in names and 'referee' not in names
     assert why(name).as_dict() == why(certificate, material=name).as_dict(), 'one certificate has it'
     assert table_of(Trail(certificate)['table']).errors.error.max() > 0.15
+
+
+@pytest.mark.parametrize(
+    ('formula', 'rows'), [('ClNa', [1]), ('Si8', [0]), ('MgO2', []), ('Po', []), ('', []), ('?', [])]
+)
+def test_a_formula_is_found_in_a_table_of_compositions(tiny_materials, formula, rows):
+    bare = dataclasses.replace(tiny_materials, cells=np.full_like(tiny_materials.cells, np.nan))
+    with pytest.raises(PcmError, match='has no structure'):
+        bare.atoms(0)
+    assert list(material._by_formula(bare, formula)) == rows
 
 
 def test_who_means_more_than_one_material_is_told_so(certificate):
